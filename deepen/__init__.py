@@ -1,0 +1,1 @@
+"""Deepen: from data to a deep-learning model that you understand."""

@@ -1,0 +1,160 @@
+"""What a source gives: splits as columns, a preprocessing fitted on the training split, and the facts to be told.
+
+A source is a module of this folder with `SUMMARY` and
+
+    load(source: str, options: recipe.Data, seed: int) -> Dataset
+
+and, for sources that are recognised by what they are rather than by name (a folder, a file ending),
+
+    recognise(source: str) -> str | None      # the reason, said aloud: "a folder of pictures in class folders"
+
+Known sets may add `ABOUT = About(...)` for `deepen show`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepen.data.preprocess import Preprocess
+from deepen.spec import Spec
+
+
+@dataclass(frozen=True)
+class About:
+    """Where a known data set comes from."""
+
+    title: str
+    licence: str
+    citation: str
+    homepage: str = ""
+
+
+class Columns:
+    """The samples of a split as arrays of equal length, gathered by an index array in one call.
+
+    `input` holds rows as `Preprocess.encode` made them (uint8 pixels [N, H, W, C], float32 [N, F]); `target` int64 [N] or
+    float32 [N, K]. Arrays may be memory-mapped. `origins` names samples for people: a file path, a line of a file.
+    """
+
+    def __init__(self, arrays: dict[str, Tensor], origins: Sequence[str] | None = None, *, mapped: bool = False) -> None:
+        sizes = {len(array) for array in arrays.values()}
+        assert len(sizes) == 1, f"columns of different length: { {name: len(a) for name, a in arrays.items()} }"
+        self.arrays = arrays
+        self.origins = origins
+        self.mapped = mapped
+        """Whether gathering reads from disk, and so is worth doing ahead in a thread."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.arrays[name]
+
+    def take(self, index: Tensor) -> dict[str, Tensor]:
+        """The rows at `index` (int64 [B]) of every array."""
+        return {name: array.index_select(0, index) for name, array in self.arrays.items()}
+
+    def subset(self, index: Tensor) -> Columns:
+        """A copy that holds only the rows at `index`."""
+        origins = None if self.origins is None else [self.origins[i] for i in index.tolist()]
+        return Columns(self.take(index), origins)
+
+    def origin(self, row: int) -> str:
+        """What a person would call this sample."""
+        return f"#{row}" if self.origins is None else self.origins[row]
+
+    def fingerprints(self) -> np.ndarray:
+        """A 64-bit hash of each row's input, for finding exact duplicates: uint64 [N].
+
+        Rows are read as 64-bit words and combined by fixed odd multipliers; equal rows always agree, and different ones
+        collide with probability about N^2 / 2^64.
+        """
+        array = self.arrays["input"]
+        words_count = -(-array[:1].numel() * array.element_size() // 8)
+        multipliers = np.random.default_rng(20240229).integers(1, 2**63, size=words_count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        hashes = np.empty(len(self), dtype=np.uint64)
+        for start in range(0, len(self), 4096):
+            chunk = array[start : start + 4096].contiguous().reshape(min(4096, len(self) - start), -1).numpy()
+            raw = np.ascontiguousarray(chunk).view(np.uint8)
+            padded = np.pad(raw, ((0, 0), (0, words_count * 8 - raw.shape[1])))
+            words = padded.view(np.uint64)
+            mixed = (words ^ (words >> np.uint64(29))) * multipliers
+            hashes[start : start + 4096] = (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
+        return hashes
+
+
+class Sealed:
+    """The test split. It can be counted and checked for duplicates, but not read before it is opened by `evaluate`."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def fingerprints(self) -> np.ndarray:
+        return self._columns.fingerprints()
+
+    def open(self, count_look: Callable[[], int]) -> Columns:
+        """The samples. `count_look` writes the look down first and returns how many there have been."""
+        count_look()
+        return self._columns
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An input that could not be read."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class Dataset:
+    """A data set ready for training."""
+
+    name: str
+    spec: Spec
+    preprocess: Preprocess
+    train: Columns
+    validation: Columns
+    test: Sealed | None
+    digest: str
+    """SHA-256 over the content that it was made from; a run says which data it saw."""
+    facts: list[str] = field(default_factory=list)
+    """What was detected and why, one sentence each, told to the user."""
+    bad: list[Bad] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """What only the source could notice (label typos, ID-like columns); the audit adds what it sees in the columns."""
+    acting: bool = False
+    """True where training data comes from acting in an environment, and `train` is empty."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the data that a person should know, with the command or step that mends it."""
+
+    level: str
+    """note, warning or error."""
+    subject: str
+    """What it is about, a short stable word: duplicates, imbalance, constant-column ..."""
+    text: str
+    mend: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def to_columns(
+    encoded: Tensor, target: Tensor | None, index: np.ndarray, origins: Sequence[str] | None = None, *, mapped: bool = False
+) -> Columns:
+    """The rows of one split out of arrays that hold all splits."""
+    picked = torch.from_numpy(np.ascontiguousarray(index))
+    arrays = {"input": encoded.index_select(0, picked)}
+    if target is not None:
+        arrays["target"] = target.index_select(0, picked)
+    return Columns(arrays, None if origins is None else [origins[i] for i in index.tolist()], mapped=mapped)

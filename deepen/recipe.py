@@ -1,0 +1,294 @@
+"""Recipe: the typed inputs of a training, and nothing computed from them.
+
+A recipe is `DATA x TASK x MODEL` and `key=value` on its sections. Values come, later ones winning, from the dataclasses
+below and in the modules of the axes (`Config`), from the known-good recipe for (data, task, model) in `recipes/`, and
+from the user. A string under a field is its documentation and becomes its help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import yaml
+
+from deepen import registry
+from deepen.errors import Misuse, did_you_mean, unknown
+from deepen.fields import convert
+
+
+@dataclass
+class Data:
+    """How a source is read and split. A source may extend this with a `Config` of its own."""
+
+    target: str | None = None
+    """Column of a table to learn. Default: a column called target, label, class or y, else the last one."""
+    test: str | None = None
+    """A second file or folder that is the test split."""
+    validation_fraction: float = 0.1
+    """Share of the samples kept for validation, where the data does not bring its own."""
+    test_fraction: float = 0.2
+    """Share of the samples sealed as the test split, where the data does not bring its own."""
+    group: str | None = None
+    """Column whose values must not be shared between splits (a patient, a speaker)."""
+    time: str | None = None
+    """Column to split by in order: the oldest rows train, the newest test."""
+    limit: int | None = None
+    """Use at most this many training samples, drawn evenly over the classes from the seed."""
+    size: int | None = None
+    """Side in pixels that pictures are brought to. Default: their own size if they share one, else decided from them."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour. Default: what the pictures are."""
+    skip_bad: bool = False
+    """Go on without the files that cannot be read (they are counted in the report)."""
+    threads: int | None = None
+    """Threads that decode files. Default: one per core."""
+
+
+@dataclass
+class Optim:
+    """How parameters follow their gradients."""
+
+    name: str = "adamw"
+    """sgd, momentum, nesterov, rmsprop, adagrad, adam, adamw or muon."""
+    lr: float | None = None
+    """Peak learning rate. Default: the usual one of the optimizer."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay on matrices and filters (not on biases, norms)."""
+    momentum: float = 0.9
+    """Of momentum, nesterov, rmsprop and muon (muon's usual 0.95 is set by its recipes)."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Running averages of adam and adamw."""
+    eps: float = 1e-8
+    """Added to the denominator of adaptive optimizers."""
+    l1: float = 0.0
+    """L1 penalty on matrices and filters, added to the loss."""
+    l2: float = 0.0
+    """L2 penalty on matrices and filters, added to the loss (coupled, unlike weight_decay)."""
+    clip: float | None = None
+    """Largest norm of the whole gradient."""
+    ema: float | None = None
+    """Decay of an exponential moving average of the weights, which is then evaluated and kept (0.99 to 0.9999)."""
+
+
+@dataclass
+class Schedule:
+    """How the learning rate moves from step to step."""
+
+    name: str = "one-cycle"
+    """constant, step, exponential, cosine, cyclic, one-cycle or plateau."""
+    warmup: float = 0.0
+    """Share of the training in which the rate rises linearly from zero (for one-cycle: the rising part, default 0.25)."""
+    floor: float = 0.0
+    """Lowest rate as a share of the peak."""
+    every: float = 0.3
+    """step: share of the training between two drops. cyclic: share of the training in one cycle."""
+    gamma: float = 0.1
+    """step, plateau: the factor of a drop. exponential: the share of the peak that is left at the end."""
+    patience: int = 3
+    """plateau: evaluations without a better value before a drop."""
+
+
+@dataclass
+class Augment:
+    """Random changes to training pictures, as batched tensor work on the device. 0 is off."""
+
+    shift: int = 0
+    """Largest shift in pixels, each way."""
+    flip: bool = False
+    """Mirror left and right, every second picture."""
+    rotate: float = 0.0
+    """Largest rotation in degrees, each way."""
+    scale: float = 0.0
+    """Largest relative change of size: 0.1 is 90 % to 110 %."""
+    colour: float = 0.0
+    """Strength of the change of brightness, contrast and saturation."""
+    erase: float = 0.0
+    """Share of pictures in which a random rectangle is erased."""
+    mixup: float = 0.0
+    """Alpha of mixup: pairs of pictures and labels are blended."""
+    cutmix: float = 0.0
+    """Alpha of cutmix: a rectangle of another picture, and its share of the label."""
+
+
+@dataclass
+class Fit:
+    """How long, in what batches, and when to look."""
+
+    epochs: float = 10
+    """Passes over the training split."""
+    minutes: float | None = None
+    """Time limit of the training. The schedule is laid over the epochs that fit into it; a hard stop guards it."""
+    batch_size: int = 128
+    """Samples in one update of the weights."""
+    accumulate: int = 1
+    """Work through a batch in this many parts, to save memory. Order and result stay the same up to rounding."""
+    evaluate_epochs: float = 1
+    """Passes between two looks at the validation split."""
+    patience: int | None = None
+    """Stop after this many evaluations without a better value."""
+    min_delta: float = 0.0
+    """What counts as better."""
+    save_steps: int | None = None
+    """Steps between two checkpoints. Default: one at each evaluation."""
+    log_steps: int = 50
+    """Steps between two lines of the metric log."""
+    find_lr: bool = False
+    """Find the learning rate with a short sweep before training (Smith, 2017)."""
+
+
+@dataclass
+class Recipe:
+    """Everything that a training is a function of."""
+
+    source: str
+    """What stands after `deepen train`: a known name or a path."""
+    task_name: str
+    model_name: str
+    data: Data = field(default_factory=Data)
+    task: Any = None
+    model: Any = None
+    optim: Optim = field(default_factory=Optim)
+    schedule: Schedule = field(default_factory=Schedule)
+    augment: Augment = field(default_factory=Augment)
+    fit: Fit = field(default_factory=Fit)
+    plan: str = "auto"
+    """auto, or how a step runs, e.g. fp32, bf16, bf16+channels_last, compile."""
+    device: str = "auto"
+    """auto (cuda, then mps, then cpu), or one of them."""
+    seed: int = 0
+
+    def set(self, key: str, value: Any) -> None:
+        """Set `section.field`, or a bare field name that only one section has. Text is read by the field's type."""
+        section, name = self._place(key)
+        owner = self if section is None else getattr(self, section)
+        setattr(owner, name, convert(owner, name, value, key))
+
+    def keys(self) -> dict[str, Any]:
+        """All dotted keys with their values."""
+        found: dict[str, Any] = {}
+        for section in SECTIONS:
+            part = getattr(self, section)
+            if part is not None:
+                found |= {f"{section}.{item.name}": getattr(part, item.name) for item in fields(part)}
+        return found | {name: getattr(self, name) for name in PLAIN}
+
+    def _place(self, key: str) -> tuple[str | None, str]:
+        known = self.keys()
+        if key in PLAIN:
+            return None, key
+        if key in known:
+            section, name = key.split(".", 1)
+            return section, name
+        owners = [full for full in known if full.partition(".")[2] == key]
+        if len(owners) == 1:
+            return self._place(owners[0])
+        if owners:
+            raise Misuse(f"'{key}' could mean {' or '.join(owners)}: write it in full.")
+        bare = {full.partition(".")[2] for full in known} - {""}
+        hint = did_you_mean(key, known) if "." in key else did_you_mean(key, bare | set(PLAIN))
+        raise Misuse(f"There is no setting '{key}'.{hint} `deepen show recipe` lists them.")
+
+    def to_yaml(self) -> str:
+        """The recipe as a text that `from_yaml` reads back."""
+        plain: dict[str, Any] = {"source": self.source, "task_name": self.task_name, "model_name": self.model_name}
+        for section in SECTIONS:
+            part = getattr(self, section)
+            plain[section] = None if part is None else {item.name: _plain(getattr(part, item.name)) for item in fields(part)}
+        plain |= {name: getattr(self, name) for name in PLAIN}
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Recipe:
+        """Read what `to_yaml` wrote."""
+        plain = yaml.safe_load(text)
+        recipe = blank(plain["source"], plain["task_name"], plain["model_name"])
+        for section in SECTIONS:
+            for name, value in (plain[section] or {}).items():
+                recipe.set(f"{section}.{name}", value)
+        for name in PLAIN:
+            recipe.set(name, plain[name])
+        return recipe
+
+
+SECTIONS = ("data", "task", "model", "optim", "schedule", "augment", "fit")
+PLAIN = ("plan", "device", "seed")
+
+
+def data_section(module: ModuleType | None) -> Data:
+    """The `data` section that a source's module asks for."""
+    config = getattr(module, "Config", Data)
+    return config()
+
+
+def blank(source: str, task_name: str, model_name: str) -> Recipe:
+    """A recipe of defaults for three names. A model that is the user's own class has no `model` section."""
+    recipe = Recipe(source, task_name, model_name)
+    if source in registry.entries("data"):
+        recipe.data = data_section(registry.find("data", source).load())
+    recipe.task = registry.find("task", task_name).load().Config()
+    if not model_name.startswith("custom:"):
+        entry = registry.find("model", model_name)
+        recipe.model = entry.load().Config()
+        for name, value in entry.preset.items():
+            setattr(recipe.model, name, convert(recipe.model, name, value, f"model.{name}"))
+    return recipe
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class KnownGood:
+    """A file of `recipes/`: settings that are known to work, with their command, time and expected score."""
+
+    name: str
+    task: str
+    model: str
+    data: str | None
+    kind: str | None
+    settings: dict[str, Any]
+    command: str
+    time: str
+    expect: str
+    max_side: int | None = None
+    default: bool = True
+
+    def fits(self, source: str, kind: str, side: int | None, task: str, model: str | None) -> int:
+        """How closely this answers what was asked, 0 for not at all."""
+        if task != self.task or (model != self.model if model else not self.default):
+            return 0
+        if self.data is not None:
+            return 4 if self.data == source else 0
+        if self.kind != kind or (self.max_side is not None and (side is None or side > self.max_side)):
+            return 0
+        return 3 if self.max_side is not None else 2
+
+
+def known_good() -> list[KnownGood]:
+    """All files of `recipes/`."""
+    found = []
+    for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml")):
+        content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        optional = {"data": None, "kind": None, "settings": {}}
+        found.append(KnownGood(name=path.stem, **{**optional, **content}))
+    return found
+
+
+def choose(source: str, kind: str, side: int | None, task: str, model: str | None) -> KnownGood | None:
+    """The known-good recipe nearest to (data, task, model); None when there is none for that model."""
+    ranked = [(recipe.fits(source, kind, side, task, model), recipe) for recipe in known_good()]
+    rank, best = max(ranked, key=lambda pair: pair[0], default=(0, None))
+    return best if rank else None
+
+
+def known_good_named(name: str) -> KnownGood:
+    """A recipe by its file name, for `deepen show`."""
+    named = {recipe.name: recipe for recipe in known_good()}
+    if name not in named:
+        raise unknown("recipe", name, named)
+    return named[name]

@@ -1,0 +1,132 @@
+"""What a batch holds: the only words that data and models share.
+
+A data set declares a `Spec`, a model is built from one, a bundle describes itself with one. Every kind knows the shape
+of the tensor that a model sees (without the batch dimension), so that a model can be sized from its input.
+
+The call contract: `model(input: Tensor[B, *spec.input.shape]) -> Tensor[B, spec.output.width]`. A task whose models
+answer in another form says so in its own file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pictures, normalised: float tensor [B, channels, height, width]."""
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a table after preprocessing: float tensor [B, len(columns)], one name per number."""
+
+    columns: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.columns),)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an acting agent sees of its environment: float tensor [B, *size]. `environment` is a gymnasium id."""
+
+    size: tuple[int, ...]
+    environment: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.size
+
+
+@dataclass(frozen=True)
+class Category:
+    """One of several classes: int64 tensor [B]; models answer with a logit per class."""
+
+    names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One or more numbers: float tensor [B, len(names)] in the user's units.
+
+    `mean` and `scale` are fitted on the training split; models answer in (value - mean) / scale.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One of several discrete actions of an agent: int64 tensor [B]."""
+
+    names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No target: the inputs alone are what is learnt from."""
+
+    width: ClassVar[int] = 0
+
+
+Input = Image | Table | Observation
+Output = Category | Quantity | Action | Nothing
+KINDS: dict[str, type] = {
+    kind.__name__.lower(): kind for kind in (Image, Table, Observation, Category, Quantity, Action, Nothing)
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What goes into a model and what is asked of it."""
+
+    input: Input
+    output: Output
+
+    @property
+    def input_size(self) -> int:
+        """How many numbers one sample has."""
+        return math.prod(self.input.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"input": _to_json(self.input), "output": _to_json(self.output)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Spec:
+        return cls(_from_json(data["input"]), _from_json(data["output"]))
+
+
+def _to_json(part: Input | Output) -> dict[str, Any]:
+    return {"kind": type(part).__name__.lower(), **asdict(part)}
+
+
+def _from_json(data: dict[str, Any]) -> Any:
+    kind = KINDS[data["kind"]]
+    values = {field.name: data[field.name] for field in fields(kind)}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -1,0 +1,141 @@
+"""Task: what is being learned.
+
+The engine knows this file and no task by name. A task says what one step does, what is measured and which number is the
+goal. It never touches precision, compilation, accumulation, averaging or devices: those live in `engine/`.
+
+A task is a module of this folder with `SUMMARY`, a dataclass `Config`, `natural(spec) -> bool` (whether this is what one
+does with such data when nothing else is asked) and `build(spec, config) -> Task`.
+
+Scores are rows, one per sample: `score` gives tensors whose first dimension is the batch, `measure` computes the metrics
+from all rows of a split. Metrics are thereby exact for any batch size and any number of processes (rows are
+concatenated), and a bootstrap is `measure` on resampled rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from deepen.data.dataset import Columns
+from deepen.data.preprocess import Preprocess
+from deepen.spec import Spec
+
+Batch = dict[str, Tensor]
+"""`input` as the model sees it and, where there is one, `target`; an acting task puts in what it needs."""
+
+Rows = dict[str, Tensor]
+"""One row per sample: tensors [N, ...] on the CPU."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The validation metric that decides which weights are best."""
+
+    metric: str
+    best: Literal["max", "min"]
+
+    def better(self, value: float, than: float | None, min_delta: float = 0.0) -> bool:
+        if than is None:
+            return True
+        return value > than + min_delta if self.best == "max" else value < than - min_delta
+
+
+class Update(Protocol):
+    """What the engine hands to `step`: backward, accumulation, clipping, optimizer, schedule and average in one call."""
+
+    step: int
+
+    def __call__(self, loss: Tensor, part: str = "model") -> None:
+        """Follow the gradient of `loss` with the parameters of `part` only."""
+
+
+class Task(ABC):
+    """What is being learned. Concrete tasks are final."""
+
+    spec: Spec
+    goal: Goal
+
+    @abstractmethod
+    def study(self, train: Columns) -> None:
+        """Look at the training split once, before the first step: class weights, the trivial baseline."""
+
+    @abstractmethod
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        """The parts that `update` may name, each with the module whose parameters it moves."""
+
+    @abstractmethod
+    def step(self, model: nn.Module, batch: Batch, update: Update) -> dict[str, Tensor]:
+        """One step of learning. Returns detached scalars to log, e.g. {"loss": ...}; never calls `.item()`."""
+
+    @abstractmethod
+    def score(self, model: nn.Module, batch: Batch) -> Rows:
+        """What `measure` needs to know of each sample of a batch. Called in eval mode without gradients."""
+
+    @abstractmethod
+    def measure(self, rows: Rows) -> dict[str, float]:
+        """The metrics of a split from the rows of all its samples."""
+
+    @abstractmethod
+    def baseline(self, rows: Rows) -> dict[str, float]:
+        """The same metrics for the trivial answer (the commonest class, the mean, a random policy)."""
+
+    @abstractmethod
+    def examples(self, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
+        """Model inputs, float32 [count, ...], always the same ones: goldens of the bundle and probes."""
+
+    @abstractmethod
+    def answer(self, output: Tensor) -> list[dict[str, Any]]:
+        """What a person is told for each row of the model's output: the keys of `deepen predict --json`."""
+
+    @abstractmethod
+    def preview(self, model: nn.Module) -> dict[str, Tensor]:
+        """Pictures of the state of learning by name, uint8 [H, W, C]; an empty dictionary where there is nothing to see."""
+
+
+class Supervised(Task):
+    """A task that learns targets from inputs: a concrete one writes `loss`, `score`, `measure` and how to say the answer."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss over the batch, with gradient, and further detached scalars to log."""
+
+    @final
+    def parts(self, model: nn.Module) -> dict[str, nn.Module]:
+        return {"model": model}
+
+    @final
+    def step(self, model: nn.Module, batch: Batch, update: Update) -> dict[str, Tensor]:
+        loss, numbers = self.loss(model, batch)
+        update(loss)
+        return {"loss": loss.detach(), **numbers}
+
+    @final
+    def examples(self, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
+        count = min(count, len(columns))
+        return preprocess.tensor(columns.take(torch.arange(count))["input"])
+
+    @final
+    def preview(self, model: nn.Module) -> dict[str, Tensor]:
+        return {}
+
+
+class Acting(Task):
+    """A task whose training data comes from acting with the model as it is."""
+
+    @abstractmethod
+    def stream(self, model: nn.Module, seed: int, step: int) -> Iterator[Batch]:
+        """Batches from step `step` on. Environments start anew as a function of (seed, step): the engine opens the
+        stream again at each checkpoint, in the uninterrupted run as well, so that a resumed run repeats it."""
+
+
+class Generates(ABC):
+    """Something that can make new samples."""
+
+    @abstractmethod
+    def generate(self, model: nn.Module, count: int, seed: int) -> Tensor:
+        """New samples as pictures: uint8 [count, H, W, C]."""
