@@ -1,0 +1,43 @@
+"""Whether a model suits what it is asked for, said in one sentence when it does not."""
+
+from __future__ import annotations
+
+from deepen.errors import Misuse, Problem
+from deepen.spec import Category, Image, Spec
+
+
+def answers(spec: Spec, model: str) -> int:
+    """How many numbers the model must answer with; raises `Problem` where nothing is asked or a single class exists."""
+    if spec.output.width < 1:
+        raise Problem(
+            f"Model '{model}' learns a target and this data has none: choose a model such as dcgan with --as gan."
+        )
+    if isinstance(spec.output, Category) and spec.output.width == 1:
+        raise Problem(f"There is only one class ('{spec.output.names[0]}'): a classifier needs at least two.")
+    return spec.output.width
+
+
+def pictures(spec: Spec, model: str, smallest: int = 1) -> Image:
+    """The input as pictures; raises `Problem` when it is something else, or smaller than `smallest` pixels a side."""
+    if not isinstance(spec.input, Image):
+        kind = type(spec.input).__name__.lower()
+        better = "actor-critic" if kind == "observation" else "mlp or perceptron"
+        raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
+    if min(spec.input.height, spec.input.width) < smallest:
+        size = f"{spec.input.height}x{spec.input.width}"
+        raise Problem(f"Model '{model}' needs pictures of at least {smallest}x{smallest} pixels, these are {size}.")
+    return spec.input
+
+
+def share(key: str, value: float) -> float:
+    """`value` if it is a share in [0, 1), as of dropout; else `Misuse` naming `key`."""
+    if not 0 <= value < 1:
+        raise Misuse(f"model.{key}={value:g} is not usable: expected a number from 0 to below 1.")
+    return value
+
+
+def positive(key: str, *values: float) -> None:
+    """Raise `Misuse` naming `key` unless all of `values` are above zero."""
+    if any(value <= 0 for value in values):
+        given = ",".join(f"{value:g}" for value in values)
+        raise Misuse(f"model.{key}={given} is not usable: expected only numbers above zero.")
