@@ -19,7 +19,7 @@ from deepen.spec import Spec
 SUMMARY = "three 3x3 convolutions, pooling, a layer of 512, dropout; for pictures"
 
 LARGEST = 8
-"""Side in pixels that the last pooling brings the maps down to, so that large pictures do not blow up the wide layer."""
+"""Side that the last pooling brings the maps down to, so that large pictures do not blow up the wide layer."""
 
 
 @dataclass

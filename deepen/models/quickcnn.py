@@ -45,7 +45,7 @@ class Config:
 
 
 class Stage(nn.Module):
-    """Convolution, pooling, normalisation, activation, then `blocks` more without pooling: [B, C, H, W] -> [B, C', H', W']."""
+    """Convolution, pooling, normalisation, activation, then `blocks` more without pooling: [B, C, H, W] -> the same."""
 
     def __init__(
         self, before: int, width: int, *, blocks: int, pool: tuple[int, int], residual: bool, act: str

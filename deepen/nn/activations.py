@@ -1,7 +1,7 @@
 """The non-linear functions between layers, by name.
 
-sigmoid and tanh are the classical ones; relu (Nair & Hinton, 2010), leaky_relu (Maas et al., 2013), elu (Clevert et al.,
-2015), gelu (Hendrycks & Gimpel, 2016), silu (Elfwing et al., 2017).
+sigmoid and tanh are the classical ones; relu (Nair & Hinton, 2010), leaky_relu (Maas et al., 2013), elu (Clevert et
+al., 2015), gelu (Hendrycks & Gimpel, 2016), silu (Elfwing et al., 2017).
 """
 
 from __future__ import annotations
