@@ -1,0 +1,130 @@
+"""The pen of charts, pictures and the report: SVG, text made safe, numbers for people, pixels as data URIs.
+
+Text is left to the viewer's fonts, so that class names in any script show. Colours are CSS variables with a fallback:
+inside the report they follow its light or dark theme, in a file of their own they are drawn on white.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+import unicodedata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+PALETTE = ("#2f6fdb", "#e0702b", "#2a9d64", "#c8384a", "#8457c9", "#a07a1f", "#d14f9b", "#5b6b7b")
+"""Fallbacks of the variables --c0 to --c7."""
+
+STYLE = (
+    "<style>.dc{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Noto Sans CJK SC',sans-serif}"
+    ".dc text{fill:var(--ink,#1f2933)}.dc .mute{fill:var(--mute,#5f6c7b)}"
+    ".dc .title{font-size:14px;font-weight:600}.dc .end{text-anchor:end}.dc .mid{text-anchor:middle}"
+    ".dc .paper{fill:var(--paper,#fff)}.dc .grid{stroke:var(--grid,#e4e8ee);stroke-width:1}"
+    ".dc .axis{stroke:var(--mute,#5f6c7b);stroke-width:1}.dc image{image-rendering:auto}"
+    ".dc image.pixels{image-rendering:pixelated}.dc .line{fill:none;stroke-width:2;stroke-linejoin:round}</style>"
+)
+
+
+def clean(text: object) -> str:
+    """Any text as safe XML: escaped, without characters that XML forbids or that turn the writing direction round."""
+    shown = "".join(_visible(letter) for letter in str(text))
+    return html.escape(shown, quote=True)
+
+
+def _visible(letter: str) -> str:
+    if letter.isprintable() or letter == " ":
+        return letter
+    return " " if letter in "\n\r\t\u3000\xa0\u202f" else "\ufffd"
+
+
+def shorten(text: str, width: float) -> str:
+    """`text` cut in the middle so that it is at most about `width` pixels wide at 12 px."""
+    if text_width(text) <= width:
+        return text
+    letters = list(text)
+    while len(letters) > 2 and text_width("".join(letters)) + 12 > width:
+        del letters[len(letters) // 2]
+    middle = len(letters) // 2
+    return "".join(letters[:middle]) + "…" + "".join(letters[middle:])
+
+
+def text_width(text: str, size: float = 12) -> float:
+    """About how many pixels a text takes; East Asian wide letters take a full square."""
+    wide = sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in text)
+    return wide * size
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for people: `0.9951`, `1,234`, `2.5e-05`, at most `digits` significant digits."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e7 or abs(value) < 1e-4:
+        mantissa, _, exponent = f"{value:.{max(digits - 2, 1)}e}".partition("e")
+        return f"{_trim(mantissa)}e{int(exponent)}".replace("-", "−")
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return _trim(f"{value:,.{places}f}").replace("-", "−")
+
+
+def percent(value: float, places: int = 1) -> str:
+    """A share as `99.5 %`."""
+    return f"{value * 100:.{places}f} %" if math.isfinite(value) else "not a number"
+
+
+def _trim(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def svg(width: float, height: float, body: str, title: str) -> str:
+    """A whole SVG document, also usable inside a page; `title` is read aloud by screen readers."""
+    return (
+        f'<svg class="dc" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
+        f'height="{height:g}" role="img" aria-label="{clean(title)}">{STYLE}'
+        f'<rect class="paper" width="{width:g}" height="{height:g}"/>{body}</svg>'
+    )
+
+
+def text(x: float, y: float, words: object, kind: str = "", *, tip: str = "") -> str:
+    """A text element; `tip` shows on hover."""
+    hover = f"<title>{clean(tip)}</title>" if tip else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{clean(words)}{hover}</text>'
+
+
+def colour(index: int) -> str:
+    """The palette's colour as a CSS value."""
+    index %= len(PALETTE)
+    return f"var(--c{index},{PALETTE[index]})"
+
+
+def href(pixels: NDArray[Any], *, side: int = 320) -> str:
+    """Pixels, uint8 [H, W, C] with C of 1, 3 or 4, as a data URI.
+
+    What is larger than `side` is made smaller. Large photographs become JPEG, everything else PNG.
+    """
+    assert pixels.dtype == np.uint8, f"pixels are uint8, not {pixels.dtype}"
+    assert pixels.ndim == 3, f"a picture is [H, W, C], not {pixels.shape}"
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    photograph = image.mode != "RGBA" and image.width * image.height > 96 * 96
+    buffer = io.BytesIO()
+    if photograph:
+        image.save(buffer, "JPEG", quality=88)
+    else:
+        image.save(buffer, "PNG", compress_level=1)
+    kind = "jpeg" if photograph else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def picture(x: float, y: float, width: float, height: float, pixels: NDArray[Any], *, tip: str = "") -> str:
+    """An SVG image element of pixels, uint8 [H, W, C]; small ones are enlarged without smoothing, none is distorted."""
+    kind = "pixels" if max(pixels.shape[:2]) <= 96 else "smooth"
+    hover = f"<title>{clean(tip)}</title>" if tip else ""
+    box = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<image class="{kind}" {box} href="{href(pixels)}">{hover}</image>'
