@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import yaml
@@ -112,6 +111,8 @@ class Augment:
     """Alpha of mixup: pairs of pictures and labels are blended."""
     cutmix: float = 0.0
     """Alpha of cutmix: a rectangle of another picture, and its share of the label."""
+    padding: Literal["reflect", "zero"] = "reflect"
+    """What moves in from beyond the edge with shift, rotate and scale: the picture mirrored, or black."""
 
 
 @dataclass
@@ -132,6 +133,8 @@ class Fit:
     """Stop after this many evaluations without a better value."""
     min_delta: float = 0.0
     """What counts as better."""
+    until: float | None = None
+    """Stop as soon as the goal metric reaches this value on validation."""
     save_steps: int | None = None
     """Steps between two checkpoints. Default: one at each evaluation."""
     log_steps: int = 50
@@ -146,6 +149,8 @@ class Recipe:
 
     source: str
     """What stands after `deepen train`: a known name or a path."""
+    reader: str
+    """The module of data/ that reads it."""
     task_name: str
     model_name: str
     data: Data = field(default_factory=Data)
@@ -167,6 +172,11 @@ class Recipe:
         owner = self if section is None else getattr(self, section)
         setattr(owner, name, convert(owner, name, value, key))
 
+    def full(self, key: str) -> str:
+        """The dotted key that a key or a bare field name stands for."""
+        section, name = self._place(key)
+        return name if section is None else f"{section}.{name}"
+
     def keys(self) -> dict[str, Any]:
         """All dotted keys with their values."""
         found: dict[str, Any] = {}
@@ -180,6 +190,8 @@ class Recipe:
         known = self.keys()
         if key in PLAIN:
             return None, key
+        if f"{key}.name" in known:  # optim=adam, schedule=cosine
+            return key, "name"
         if key in known:
             section, name = key.split(".", 1)
             return section, name
@@ -194,7 +206,7 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """The recipe as a text that `from_yaml` reads back."""
-        plain: dict[str, Any] = {"source": self.source, "task_name": self.task_name, "model_name": self.model_name}
+        plain: dict[str, Any] = {name: getattr(self, name) for name in AXES}
         for section in SECTIONS:
             part = getattr(self, section)
             plain[section] = None if part is None else {item.name: _plain(getattr(part, item.name)) for item in fields(part)}
@@ -205,7 +217,7 @@ class Recipe:
     def from_yaml(cls, text: str) -> Recipe:
         """Read what `to_yaml` wrote."""
         plain = yaml.safe_load(text)
-        recipe = blank(plain["source"], plain["task_name"], plain["model_name"])
+        recipe = blank(*(plain[name] for name in AXES))
         for section in SECTIONS:
             for name, value in (plain[section] or {}).items():
                 recipe.set(f"{section}.{name}", value)
@@ -216,25 +228,22 @@ class Recipe:
 
 SECTIONS = ("data", "task", "model", "optim", "schedule", "augment", "fit")
 PLAIN = ("plan", "device", "seed")
+CUSTOM = "custom:"
+"""Before the class of a model that is the user's own."""
+AXES = ("source", "reader", "task_name", "model_name")
 
 
-def data_section(module: ModuleType | None) -> Data:
-    """The `data` section that a source's module asks for."""
-    config = getattr(module, "Config", Data)
-    return config()
-
-
-def blank(source: str, task_name: str, model_name: str) -> Recipe:
-    """A recipe of defaults for three names. A model that is the user's own class has no `model` section."""
-    recipe = Recipe(source, task_name, model_name)
-    if source in registry.entries("data"):
-        recipe.data = data_section(registry.find("data", source).load())
-    recipe.task = registry.find("task", task_name).load().Config()
-    if not model_name.startswith("custom:"):
+def blank(source: str, reader: str, task_name: str, model_name: str) -> Recipe:
+    """A recipe of defaults for the names on its axes. A model that is the user's own class has no `model` section."""
+    recipe = Recipe(source, reader, task_name, model_name)
+    recipe.data = getattr(registry.find("data", reader).load(), "Config", Data)()
+    if task_name:
+        recipe.task = registry.find("task", task_name).load().Config()
+    if model_name and not model_name.startswith(CUSTOM):
         entry = registry.find("model", model_name)
         recipe.model = entry.load().Config()
         for name, value in entry.preset.items():
-            setattr(recipe.model, name, convert(recipe.model, name, value, f"model.{name}"))
+            recipe.set(f"model.{name}", value)
     return recipe
 
 

@@ -30,6 +30,8 @@ class Entry:
     module: str
     summary: str
     preset: dict[str, Any]
+    offers: frozenset[str]
+    """The names of its top-level functions."""
 
     def load(self) -> ModuleType:
         return importlib.import_module(self.module)
@@ -45,10 +47,11 @@ def entries(kind: str) -> dict[str, Entry]:
         if "SUMMARY" not in literals:
             continue
         presets = literals.get("PRESETS") or {path.stem.replace("_", "-"): {}}
+        functions = frozenset(literals["functions"])
         for name, preset in presets.items():
             summary = preset.get("summary", literals["SUMMARY"])
             fields = {key: value for key, value in preset.items() if key != "summary"}
-            found[name] = Entry(kind, name, f"deepen.{room}.{path.stem}", summary, fields)
+            found[name] = Entry(kind, name, f"deepen.{room}.{path.stem}", summary, fields, functions)
     return dict(sorted(found.items()))
 
 
@@ -61,9 +64,11 @@ def find(kind: str, name: str) -> Entry:
 
 
 def _literals(path: Path) -> dict[str, Any]:
-    """SUMMARY and PRESETS of a file, without importing it."""
-    found: dict[str, Any] = {}
+    """SUMMARY, PRESETS and the names of the functions of a file, without importing it."""
+    found: dict[str, Any] = {"functions": []}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            found["functions"].append(node.name)
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and target.id in ("SUMMARY", "PRESETS"):
             assert isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None

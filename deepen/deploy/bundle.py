@@ -1,0 +1,194 @@
+"""Bundle: what is shipped.
+
+    model.safetensors   the weights
+    bundle.json         architecture by name and fields, task, spec, preprocessing, versions, data digest
+    goldens.safetensors inputs with their outputs; loading replays them and refuses a bundle that does not reproduce them
+    card.md             what the model is, what it was trained on, how good it is
+    manifest.json       SHA-256 of each file
+
+No file is executable and none is a pickle. A model loaded from a bundle runs in float32, eagerly: `evaluate`, `predict`
+and whatever serves it give the same numbers for the same raw input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from deepen import registry
+from deepen.data import preprocess as preprocessing
+from deepen.data.preprocess import Preprocess
+from deepen.deploy.card import card
+from deepen.engine.checkpoint import DamageError, heal, verify, write_folder
+from deepen.errors import Problem
+from deepen.fields import convert
+from deepen.recipe import Recipe
+from deepen.spec import Spec
+from deepen.tasks.base import Generates, Task
+
+FORMAT = 1
+GOLDENS = 4
+TOLERANCE = 1e-4
+"""Largest difference from a golden output, relative to the largest output: other processors add up in another order."""
+BATCH = 256
+
+
+def write(
+    folder: Path,
+    module: nn.Module,
+    recipe: Recipe,
+    task: Task,
+    preprocess: Preprocess,
+    examples: Tensor,
+    facts: dict[str, Any],
+) -> None:
+    """Write a bundle as `folder`, all or nothing. `facts` are data digest, metrics, versions. Raises `OSError`."""
+    content = {
+        "format": FORMAT,
+        "model": {"name": recipe.model_name, "fields": None if recipe.model is None else asdict(recipe.model)},
+        "task": {"name": recipe.task_name, "fields": asdict(recipe.task)},
+        "spec": task.spec.to_json(),
+        "preprocess": preprocessing.dump(preprocess),
+        "source": Path(recipe.source).name,
+        **facts,
+    }
+    outputs = _run(module, examples)
+    write_folder(
+        folder,
+        {"model.safetensors": module.state_dict(), "goldens.safetensors": {"input": examples, "output": outputs}},
+        {"bundle.json": json.dumps(content, indent=1, ensure_ascii=False), "card.md": card(content)},
+    )
+
+
+@dataclass
+class Model:
+    """A trained model with everything between a raw input and an answer. `module` is a plain `torch.nn.Module`."""
+
+    module: nn.Module
+    task: Task
+    preprocess: Preprocess
+    facts: dict[str, Any]
+    """The content of `bundle.json`."""
+
+    @property
+    def spec(self) -> Spec:
+        return self.task.spec
+
+    def logits(self, inputs: Any) -> Tensor:
+        """The model's raw output for inputs as `predict` takes them: float32 [N, spec.output.width]."""
+        return self._outputs(self._items(inputs)[1])
+
+    def predict(self, inputs: Any) -> list[dict[str, Any]]:
+        """Answers for files, or for raw items: arrays, pictures, rows of a table.
+
+        `inputs` is a path or several of them, one array with a leading dimension for samples, or a list of items.
+        Each answer has `input` and what the task says of it (`category`, `probability`, `top`; `quantity`; ...).
+        """
+        names, items = self._items(inputs)
+        answers = self.task.answer(self._outputs(items))
+        return [{"input": name, **answer} for name, answer in zip(names, answers, strict=True)]
+
+    def generate(self, count: int = 16, seed: int = 0) -> Tensor:
+        """New samples, uint8 [count, H, W, C]. Raises `Problem` for a task that makes none."""
+        if not isinstance(self.task, Generates):
+            raise Problem(f"A model for '{self.facts['task']['name']}' makes no samples. Use `deepen predict` on it instead.")
+        return self.task.generate(self.module, count, seed)
+
+    def _items(self, inputs: Any) -> tuple[list[str], Sequence[Any]]:
+        if isinstance(inputs, str | Path):
+            inputs = [inputs]
+        if isinstance(inputs, list | tuple) and inputs and all(isinstance(item, str | Path) for item in inputs):
+            pairs = self.preprocess.read(str(item) for item in inputs)
+            return [name for name, _ in pairs], [item for _, item in pairs]
+        if isinstance(inputs, Tensor):
+            inputs = inputs.detach().cpu().numpy()
+        if isinstance(inputs, np.ndarray) or not isinstance(inputs, list | tuple):
+            inputs = list(inputs) if hasattr(inputs, "__len__") else [inputs]
+        return [f"#{number}" for number in range(len(inputs))], inputs
+
+    def _outputs(self, items: Sequence[Any]) -> Tensor:
+        if not len(items):
+            raise Problem("There is nothing to predict: no input was given.")
+        device = next(self.module.parameters()).device
+        parts = []
+        for start in range(0, len(items), BATCH):
+            stored = self.preprocess.encode(items[start : start + BATCH])
+            parts.append(_run(self.module, self.preprocess.tensor(stored.to(device))).cpu())
+        return torch.cat(parts)
+
+
+def load(path: str | Path, *, module: nn.Module | None = None, device: torch.device | str = "cpu") -> Model:
+    """The model of a run (its best weights) or of a bundle.
+
+    `module` is needed for weights of the user's own class: an instance of it. Raises `Problem` when there is no bundle,
+    when a file is not what was written, or when the goldens are not reproduced.
+    """
+    folder = Path(path)
+    if (folder / "recipe.yaml").is_file():
+        folder = folder / "model"
+        heal(folder)
+        if not folder.exists():
+            raise Problem(f"{path} has no best model yet: its training has not reached an evaluation. `deepen resume {path}`.")
+    if not (folder / "bundle.json").is_file():
+        raise Problem(f"{path} is neither a run nor a bundle: expected a folder that `deepen train` made, such as runs/latest.")
+    try:
+        verify(folder)
+    except DamageError as error:
+        raise Problem(f"The bundle is damaged: {error}. Train again, or restore it from a backup.") from error
+    facts: dict[str, Any] = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    if facts["format"] != FORMAT:
+        raise Problem(f"The bundle {folder} has format {facts['format']}; this version of Deepen reads format {FORMAT}.")
+    spec = Spec.from_json(facts["spec"])
+    task_module = registry.find("task", facts["task"]["name"]).load()
+    task = task_module.build(spec, configured(task_module.Config(), facts["task"]["fields"]))
+    if module is None:
+        name = facts["model"]["name"]
+        if name.startswith("custom:"):
+            raise Problem(f"The weights are of your own class {name[7:]}: pass an instance of it, load(path, module=...).")
+        model_module = registry.find("model", name).load()
+        module = model_module.build(spec, configured(model_module.Config(), facts["model"]["fields"]))
+    weights = load_file(folder / "model.safetensors")
+    missing, unexpected = module.load_state_dict(weights, strict=False)
+    if missing or unexpected:
+        raise Problem(f"The weights in {folder} do not fit the module: missing {missing}, not expected {unexpected}.")
+    module.eval()
+    replay(module, load_file(folder / "goldens.safetensors"), folder)
+    return Model(module.to(device), task, preprocessing.restore(facts["preprocess"]), facts)
+
+
+def replay(module: nn.Module, goldens: dict[str, Tensor], folder: Path) -> None:
+    """Raise `Problem` unless the module gives the stored outputs for the stored inputs."""
+    output, expected = _run(module, goldens["input"]), goldens["output"]
+    scale = max(1.0, expected.abs().max().item())
+    difference = (output - expected).abs().max().item()
+    if not difference <= TOLERANCE * scale:
+        raise Problem(
+            f"The bundle {folder} does not reproduce its golden outputs (they differ by {difference:.3g}), so it is not "
+            "used: the weights, the model's code or the library changed. Train again with this version."
+        )
+
+
+def configured(config: Any, values: dict[str, Any]) -> Any:
+    """A `Config` with the fields of a bundle."""
+    for name, value in values.items():
+        setattr(config, name, convert(config, name, value, name))
+    return config
+
+
+@torch.no_grad()
+def _run(module: nn.Module, inputs: Tensor) -> Tensor:
+    training = module.training
+    module.eval()
+    try:
+        output: Tensor = module(inputs)
+    finally:
+        module.train(training)
+    return output.float()

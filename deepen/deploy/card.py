@@ -1,0 +1,41 @@
+"""The model card: what a bundle is, in a page that a person reads (Mitchell et al., 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card(facts: dict[str, Any]) -> str:
+    """Markdown from the content of `bundle.json`."""
+    output = facts["spec"]["output"]
+    names = ", ".join(str(name) for name in output.get("names", ())) or "nothing (it makes samples)"
+    lines = [
+        f"# {facts['model']['name']} for {facts['source']}",
+        "",
+        f"- Task: {facts['task']['name']}",
+        f"- Takes: {_fields(facts['spec']['input'])}",
+        f"- Answers with: {names}",
+        f"- Trained on: {facts['source']} (content SHA-256 {facts['digest'][:16]}...)",
+        f"- Parameters: {facts['parameters']:,}",
+        f"- Made with: Deepen {facts['versions']['deepen']}, torch {facts['versions']['torch']}",
+        "",
+        f"## Scores on the validation split, at step {facts['step']}",
+        "",
+        *(f"- {name}: {value:.4f}" for name, value in facts["validation"].items()),
+        "",
+        "The weights were chosen by these scores, so they flatter a little; `deepen evaluate` opens the test split.",
+        "",
+        "## Limits",
+        "",
+        "It knows only what its training data showed. Inputs of another kind get an answer too, and a wrong one.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _fields(part: dict[str, Any]) -> str:
+    if part["kind"] == "image":
+        return f"a picture, {part['channels']} x {part['height']} x {part['width']} after preprocessing"
+    if part["kind"] == "table":
+        return f"a row of a table, {len(part['columns'])} numbers after preprocessing"
+    return f"an observation of {part.get('environment') or 'its environment'}, size {part['size']}"

@@ -1,0 +1,309 @@
+"""fit: the only training loop, a generator of reports.
+
+Whoever trains says `for report in fit(...)` and does with the reports what they like: print them, log them, stop by `break`.
+All randomness of a step is a function of (seed, step) and the batches are one of the step too, so that a loop that starts
+from a checkpoint repeats the uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from deepen.engine import checkpoint
+from deepen.engine.plan import Plan
+from deepen.engine.run import Folder
+from deepen.engine.update import NonFiniteError, Updater
+from deepen.errors import Misuse
+from deepen.randomness import reseed
+from deepen.recipe import Recipe
+from deepen.tasks.base import Acting, Batch, Task
+
+Stopped = Literal["finished", "early", "time", "nan", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Something that happened in a training."""
+
+    kind: Literal["log", "evaluation", "warning", "end"]
+    step: int
+    epoch: float
+    numbers: dict[str, float] = field(default_factory=dict)
+    """train/... and lr of a log tick, validation/... of an evaluation: a function of recipe and data alone."""
+    speed: dict[str, float] = field(default_factory=dict)
+    """What depends on the clock."""
+    best: bool = False
+    """Whether this evaluation is the best so far."""
+    model: nn.Module | None = None
+    """At an evaluation: the model whose weights were evaluated (the average, where there is one)."""
+    stopped: Stopped | None = None
+    saved: bool = True
+    """At the end: whether the last state reached the disk."""
+    text: str = ""
+    """A warning, or why the training ended."""
+
+
+@dataclass
+class Training:
+    """What `fit` works on."""
+
+    task: Task
+    model: nn.Module
+    """Already in the layout of the plan and on its device."""
+    open_stream: Callable[[int], Iterator[Batch]]
+    """Batches from a step on."""
+    validate: Callable[[nn.Module], dict[str, float]]
+    recipe: Recipe
+    plan: Plan
+    device: torch.device
+    folder: Folder
+    total_steps: int
+    steps_per_epoch: float
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked after each step; true ends the training with its state saved."""
+    seconds_before: float = 0.0
+    """Spent in earlier sessions of the same run."""
+
+
+def fit(training: Training, resumed: checkpoint.Checkpoint | None = None) -> Iterator[Report]:
+    """Train from the beginning or from a checkpoint; see `Report` for what comes out, the last one being `end`."""
+    loop = _Loop(training)
+    if resumed is not None:
+        loop.restore(resumed)
+    with training.plan.precision():
+        yield from loop.run()
+
+
+class _Loop:
+    """The state between two steps."""
+
+    def __init__(self, training: Training) -> None:
+        self.t = training
+        recipe = training.recipe
+        parts = training.task.parts(training.model)
+        self.updater = Updater(
+            training.model,
+            parts,
+            recipe.optim,
+            recipe.schedule,
+            training.task.goal,
+            training.total_steps,
+            training.device,
+        )
+        self.step = 0
+        self.history: list[float] = []
+        """The goal metric at each evaluation."""
+        self.best: dict[str, Any] | None = None
+        self.sums: dict[str, Tensor] = {}
+        """Of what `step` returned since the last log tick, float64 on the device."""
+        self.counted = 0
+        self.acting = isinstance(training.task, Acting)
+        self.unsaved = False
+        if self.acting and recipe.fit.accumulate > 1:
+            raise Misuse("fit.accumulate divides batches of data; this task acts for its data. Leave it at 1.")
+
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        self.step = saved.step
+        self.updater.load(saved.tensors, saved.state["updates"])
+        self.history, self.best = saved.state["history"], saved.state["best"]
+        self.counted = saved.state["counted"]
+        device = self.t.device
+        self.sums = {k.removeprefix("sum."): v.to(device) for k, v in saved.tensors.items() if k.startswith("sum.")}
+
+    def run(self) -> Iterator[Report]:
+        t, limits = self.t, self.t.recipe.fit
+        started = ticked = time.perf_counter()
+        steps_ticked = self.step
+        batches = t.open_stream(self.step)
+        t.model.train()
+        while self.step < t.total_steps:
+            try:
+                self._one_step(next(batches))
+            except NonFiniteError:
+                yield self._non_finite()
+                return
+            self.step += 1
+            at_end = self.step == t.total_steps
+            evaluating = at_end or self._crosses(limits.evaluate_epochs * t.steps_per_epoch)
+            saving = evaluating or (limits.save_steps is not None and self.step % limits.save_steps == 0)
+            if evaluating or self.step % limits.log_steps == 0:
+                numbers = self._tick()
+                if not all(math.isfinite(value) for value in numbers.values()):
+                    yield self._non_finite()
+                    return
+                now = time.perf_counter()
+                pace = (self.step - steps_ticked) / max(1e-9, now - ticked)
+                yield self._report("log", numbers, speed={"steps_per_second": pace, "seconds": self._seconds(started)})
+                ticked, steps_ticked = time.perf_counter(), self.step
+            if evaluating:
+                yield self._evaluate(started)
+            stopped = self._why_stop(started)
+            if stopped == "time" and not evaluating:
+                yield self._evaluate(started)
+            # State that no later step could tell from a scheduled save: an acting task restarts its environments at one.
+            if saving or (stopped is not None and not self.acting):
+                warning = self._save(started, final=stopped is not None or at_end)
+                if warning is not None:
+                    yield warning
+                if self.acting:
+                    batches = t.open_stream(self.step)
+                ticked, steps_ticked = time.perf_counter(), self.step
+            if stopped is not None:
+                yield self._report("end", {}, stopped=stopped, saved=not self.unsaved)
+                return
+        yield self._report("end", {}, stopped="finished", saved=not self.unsaved)
+
+    def _one_step(self, batch: Batch) -> None:
+        t, accumulate = self.t, self.t.recipe.fit.accumulate
+        self.updater.begin(self.step, self.history)
+        placed = t.plan.place(batch)
+        if accumulate == 1:
+            reseed(t.recipe.seed, "step", self.step)
+            with t.plan.autocast(t.device):
+                self._add(t.task.step(t.model, placed, self.updater), 1.0)
+            return
+        size = len(placed["input"])
+        pieces = [{name: rows[at] for name, rows in placed.items()} for at in _slices(size, accumulate)]
+        for number, piece in enumerate(pieces):
+            reseed(t.recipe.seed, "step", self.step, number)
+            weight = len(piece["input"]) / size
+            self.updater.portion(weight, complete=number == len(pieces) - 1)
+            with t.plan.autocast(t.device):
+                self._add(t.task.step(t.model, piece, self.updater), weight)
+
+    def _add(self, numbers: dict[str, Tensor], weight: float) -> None:
+        for name, value in numbers.items():
+            if name in self.sums:
+                self.sums[name].add_(value, alpha=weight)
+            else:
+                self.sums[name] = value.detach().double() * weight
+
+    def _tick(self) -> dict[str, float]:
+        """Means since the last tick, and the rate. Waits for the device."""
+        steps = max(1, self.step - self.counted)
+        numbers = {f"train/{name}": value.item() / steps for name, value in self.sums.items()}
+        self.sums, self.counted = {}, self.step
+        return numbers | {"lr": self.updater.lr}
+
+    def _crosses(self, interval: float) -> bool:
+        """Whether this step completes another interval (which need not be whole)."""
+        return math.floor(self.step / interval + 1e-9) > math.floor((self.step - 1) / interval + 1e-9)
+
+    def _evaluate(self, started: float) -> Report:
+        model = self.updater.average or self.t.model
+        before = time.perf_counter()
+        metrics = self.t.validate(model)
+        goal = self.t.task.goal
+        value = metrics[goal.metric]
+        delta = self.t.recipe.fit.min_delta
+        best = math.isfinite(value) and goal.better(value, self.best["value"] if self.best else None, delta)
+        self.history.append(value)
+        if best:
+            self.best = {"metric": goal.metric, "value": value, "step": self.step, "evaluation": len(self.history)}
+        numbers = {f"validation/{name}": value for name, value in metrics.items()}
+        speed = {"evaluation_seconds": time.perf_counter() - before, "seconds": self._seconds(started)}
+        return self._report("evaluation", numbers, speed=speed, best=best, model=model)
+
+    def _why_stop(self, started: float) -> Stopped | None:
+        limits = self.t.recipe.fit
+        if self.t.should_stop():
+            return "interrupted"
+        if limits.minutes is not None and self._seconds(started) >= limits.minutes * 60:
+            return "time"
+        if not self.history:
+            return None
+        best_at = self.best["evaluation"] if self.best else 0
+        if limits.patience is not None and len(self.history) - best_at >= limits.patience:
+            return "early"
+        if limits.until is not None and self.best and self.best["evaluation"] == len(self.history):
+            reached = self.best["value"] >= limits.until
+            if reached if self.t.task.goal.best == "max" else self.best["value"] <= limits.until:
+                return "early"
+        return None
+
+    def _save(self, started: float, *, final: bool) -> Report | None:
+        tensors = self.updater.state() | {f"sum.{name}": value for name, value in self.sums.items()}
+        for name, value in tensors.items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                return self._report("warning", {}, text=f"Not saved at step {self.step}: {name} is not finite.")
+        state = {
+            "updates": self.updater.updates,
+            "history": self.history,
+            "best": self.best,
+            "counted": self.counted,
+            "seconds": self._seconds(started),
+        }
+        try:
+            self.t.folder.save(self.step, tensors, state)
+            self.unsaved = False
+        except OSError as error:
+            self.unsaved = True
+            size = sum(value.numel() * value.element_size() for value in tensors.values())
+            later = "It was the last save of this training." if final else "Training goes on and tries again."
+            text = f"{checkpoint.no_room(error, self.t.folder.checkpoints, size)} {later}"
+            return self._report("warning", {}, text=text)
+        return None
+
+    def _non_finite(self) -> Report:
+        """Ends the training; nothing non-finite has been saved."""
+        text = (
+            f"The loss became NaN or infinite at step {self.step} (learning rate {self.updater.lr:.3g}); "
+            f"{self._first_culprit()}. The last good state is kept. Try a lower optim.lr, or optim.clip=1."
+        )
+        return self._report("end", {}, stopped="nan", text=text)
+
+    def _first_culprit(self) -> str:
+        t = self.t
+        for name, weight in t.model.named_parameters():
+            if not torch.isfinite(weight).all():
+                return f"the weights of {name} were the first to be so"
+        found: list[str] = []
+
+        def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+                if isinstance(output, Tensor) and not torch.isfinite(output).all():
+                    found.append(f"{name} ({type(module).__name__})")
+
+            return hook
+
+        hooks = [m.register_forward_hook(look(name)) for name, m in t.model.named_modules() if not list(m.children())]
+        try:
+            reseed(t.recipe.seed, "step", self.step)
+            batch = t.plan.place(next(t.open_stream(self.step)))
+            if not torch.isfinite(batch["input"]).all():
+                return "the input of this batch already was"
+            self.updater.portion(1.0, complete=False)
+            with torch.no_grad(), t.plan.autocast(t.device):
+                t.task.step(t.model, batch, _Silent(self.step))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return f"the first module with such an output was {found[0]}" if found else "it arose in the loss itself"
+
+    def _seconds(self, started: float) -> float:
+        return self.t.seconds_before + time.perf_counter() - started
+
+    def _report(self, kind: Any, numbers: dict[str, float], **rest: Any) -> Report:
+        return Report(kind, self.step, self.step / self.t.steps_per_epoch, numbers, **rest)
+
+
+class _Silent:
+    """An update that changes nothing, for looking at a step again."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, loss: Tensor, part: str = "model") -> None: ...
+
+
+def _slices(size: int, pieces: int) -> list[slice]:
+    """`size` rows in at most `pieces` runs of nearly equal length."""
+    edges = [size * number // pieces for number in range(pieces + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]

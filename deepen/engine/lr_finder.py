@@ -1,0 +1,55 @@
+"""Learning-rate finder: raise the rate from tiny to huge over a short sweep and look where the loss falls (Smith, 2017).
+
+The rate that is taken is a third of the one at which the smoothed loss was lowest: well before it turned.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from deepen.data.loader import Loader
+from deepen.engine.update import NonFiniteError, Updater
+from deepen.errors import Problem
+from deepen.randomness import reseed
+from deepen.recipe import Recipe, Schedule
+from deepen.tasks.base import Task
+
+STEPS = 100
+LOWEST, HIGHEST = 1e-6, 3.0
+SMOOTHING = 0.9
+DIVERGED = 4.0
+"""Times the lowest loss at which the sweep stops."""
+BEFORE_THE_LOWEST = 1 / 3
+
+
+def find(model: nn.Module, task: Task, recipe: Recipe, loader: Loader, device: torch.device) -> float:
+    """A good peak rate for this model, task and data. The model is not changed."""
+    scratch = copy.deepcopy(model).train()
+    optim = replace(recipe.optim, lr=HIGHEST, ema=None)
+    updater = Updater(scratch, task.parts(scratch), optim, Schedule(name="constant"), task.goal, STEPS, device)
+    smooth, lowest, found = 0.0, math.inf, None
+    for step, batch in zip(range(STEPS), loader.stream(0), strict=False):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
+        reseed(recipe.seed, "find-lr", step)
+        updater.begin(step, [])
+        updater.share = rate / HIGHEST
+        try:
+            numbers = task.step(scratch, batch, updater)
+        except NonFiniteError:
+            break
+        if "loss" not in numbers:
+            raise Problem(f"fit.find_lr=true follows one loss; the task '{recipe.task_name}' has {', '.join(numbers)}.")
+        smooth = SMOOTHING * smooth + (1 - SMOOTHING) * float(numbers["loss"])
+        value = smooth / (1 - SMOOTHING ** (step + 1))
+        if value < lowest:
+            lowest, found = value, rate
+        if value > DIVERGED * lowest:
+            break
+    if found is None:
+        raise Problem("fit.find_lr=true found no rate at which the loss falls. Set optim.lr yourself.")
+    return found * BEFORE_THE_LOWEST

@@ -1,0 +1,215 @@
+"""Plan: how a step runs on this machine.
+
+Precision, memory layout and compilation are chosen by a timed and checked trial on the first batches, not by rule: on one
+processor bfloat16 halves a step, on the next it doubles it, and for some shapes it is wrong. A candidate whose numbers stray
+from float32's is rejected, the fastest that is left is written into the run, and remembered on disk so that the same
+training on the same machine always takes the same plan (and gives the same weights).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepen.engine.checkpoint import write_text
+from deepen.engine.device import processor
+from deepen.errors import Misuse, did_you_mean
+from deepen.randomness import reseed
+from deepen.tasks.base import Batch
+
+WORDS = ("fp32", "fast_matmul", "bf16", "channels_last", "compile")
+TOLERANCE = 0.02
+"""Largest relative difference of any logged number from float32's, over the trial's steps."""
+WORTH = 0.92
+"""A candidate must need less than this share of float32's time: below that, noise decides."""
+TRIAL_STEPS = 4
+MOST_SECONDS = 3.0
+MOST_SHARE = 0.06
+"""The trial may take this share of the expected training time, and never more than `MOST_SECONDS`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a step runs. Its text, `bf16+channels_last` say, is what stands in a run and after `plan=`."""
+
+    bf16: bool = False
+    fast_matmul: bool = False
+    """Float32 products through bfloat16 units (oneDNN); exact to float32 rounding on some processors, not on others."""
+    channels_last: bool = False
+    compile: bool = False
+
+    def __str__(self) -> str:
+        words = [word for word in WORDS[1:] if getattr(self, word)]
+        return "+".join(words if self.bf16 else ["fp32", *words])
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        words = text.replace(" ", "").split("+")
+        for word in words:
+            if word not in WORDS:
+                hint = did_you_mean(word, (*WORDS, "auto"))
+                raise Misuse(
+                    f"plan={text} is not known: expected auto, or words of {', '.join(WORDS)} joined by +.{hint}"
+                )
+        return cls(**{word: True for word in words if word != "fp32"})
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        """The model in this plan's memory layout, compiled in place where asked (its parameter names stay)."""
+        if self.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compile:
+            model.compile()
+        return model
+
+    def place(self, batch: Batch) -> Batch:
+        """Pictures in the memory layout of the plan."""
+        picture = batch["input"]
+        if picture.ndim != 4:
+            return batch
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return batch | {"input": picture.contiguous(memory_format=layout)}
+
+    @contextlib.contextmanager
+    def precision(self) -> Iterator[None]:
+        """The whole training runs inside this: switches that belong to the process."""
+        if not self.fast_matmul:
+            yield
+            return
+        switches: Any = torch.backends.mkldnn  # its type stubs do not know `matmul`
+        previous = switches.matmul.fp32_precision
+        switches.matmul.fp32_precision = "bf16"
+        try:
+            yield
+        finally:
+            switches.matmul.fp32_precision = previous
+
+    def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
+        """Each step runs inside this."""
+        return torch.autocast(device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+
+
+Trial = Callable[[nn.Module, Plan, list[Batch]], list[dict[str, Tensor]]]
+"""Runs one step per batch on a scratch copy of a model; returns the numbers of each step."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan and how it came about, in words."""
+
+    plan: Plan
+    reason: str
+    step_seconds: float | None = None
+    """Measured in the trial; None where nothing was timed."""
+
+
+def choose(
+    text: str,
+    model: nn.Module,
+    batches: list[Batch],
+    trial: Trial,
+    steps: int,
+    device: torch.device,
+    seed: int,
+    key: str,
+) -> Choice:
+    """The plan that `text` names, or for `auto` the fastest one that computes what float32 computes."""
+    if text != "auto":
+        return Choice(Plan.parse(text), "as asked")
+    first = _time(model, Plan(), batches[:1], trial, device, seed)[0]
+    seconds, reference = _time(model, Plan(), batches, trial, device, seed)
+    remembered = _remembered().get(_key(model, batches[0], device, key))
+    if remembered is not None:
+        return Choice(Plan.parse(remembered), "the fastest when this was first trained here", seconds)
+    budget = min(MOST_SECONDS, MOST_SHARE * seconds * steps)
+    if (first + seconds * len(batches)) * 2 > budget:
+        return _decide(Plan(), "the training is too short for trying others", seconds, model, batches, device, key)
+    best, best_seconds, rejected = Plan(), seconds, []
+    started = time.perf_counter()
+    for plan in candidates(model, batches[0], device):
+        if time.perf_counter() - started > budget:
+            break
+        _time(model, plan, batches[:1], trial, device, seed)  # warm-up: weights are packed for each layout once
+        taken, numbers = _time(model, plan, batches, trial, device, seed)
+        if _strays(numbers, reference):
+            rejected.append(str(plan))
+        elif taken < best_seconds * (WORTH if best == Plan() else 1.0):
+            best, best_seconds = plan, taken
+    reason = "the fastest of a timed trial" if best == Plan() else f"{seconds / best_seconds:.1f} times as fast as fp32"
+    if rejected:
+        reason += f"; {', '.join(rejected)} rejected, its loss strays from fp32's"
+    return _decide(best, reason, best_seconds, model, batches, device, key)
+
+
+def candidates(model: nn.Module, batch: Batch, device: torch.device) -> list[Plan]:
+    """What is worth a trial here, the most promising first."""
+    pictures = batch["input"].ndim == 4 and any(isinstance(module, nn.Conv2d) for module in model.modules())
+    if device.type == "cuda":
+        plans = [Plan(bf16=True, channels_last=pictures), Plan(channels_last=True)]
+    elif device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        plans = [Plan(bf16=True, channels_last=pictures), Plan(channels_last=True), Plan(fast_matmul=True)]
+    else:
+        plans = [Plan(channels_last=True)]
+    return [plan for plan in plans if pictures or not (plan.channels_last)]
+
+
+def _time(
+    model: nn.Module, plan: Plan, batches: list[Batch], trial: Trial, device: torch.device, seed: int
+) -> tuple[float, list[dict[str, Tensor]]]:
+    scratch = plan.prepare(copy.deepcopy(model))
+    reseed(seed, "plan")
+    started = time.perf_counter()
+    with plan.precision():
+        numbers = trial(scratch, plan, batches)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - started) / len(batches), numbers
+
+
+def _strays(numbers: list[dict[str, Tensor]], reference: list[dict[str, Tensor]]) -> bool:
+    for mine, theirs in zip(numbers, reference, strict=True):
+        for name in theirs:
+            value, expected = float(mine[name]), float(theirs[name])
+            if name == "loss" and not abs(value - expected) <= TOLERANCE * max(abs(expected), 0.05):
+                return True
+    return False
+
+
+def _decide(
+    plan: Plan, reason: str, seconds: float, model: nn.Module, batches: list[Batch], device: torch.device, key: str
+) -> Choice:
+    known = _remembered() | {_key(model, batches[0], device, key): str(plan)}
+    with contextlib.suppress(OSError):  # a plan that cannot be remembered is timed again: slower, not wrong
+        _memory().parent.mkdir(parents=True, exist_ok=True)
+        write_text(_memory(), json.dumps(known, indent=1))
+    return Choice(plan, reason, seconds)
+
+
+def _memory() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "deepen" / "plans.json"
+
+
+def _remembered() -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(_memory().read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known
+
+
+def _key(model: nn.Module, batch: Batch, device: torch.device, key: str) -> str:
+    """One training on one machine: model, shapes, what else the step depends on, versions, processor."""
+    shapes = [tuple(batch["input"].shape[1:])] + [tuple(p.shape) for p in model.parameters()]
+    parts = (type(model).__name__, shapes, key, torch.__version__, device.type, processor(), torch.get_num_threads())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]

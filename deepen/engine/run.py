@@ -1,0 +1,153 @@
+"""Run: the folder of a training. Every later verb takes one.
+
+recipe.yaml        the inputs of the training
+settled.json       what was derived from them once: plan, number of steps, found learning rate, data digest
+metrics.jsonl      the metric log: a function of recipe and data, repeated bit for bit by a resumed run
+speed.jsonl        what is not: seconds and samples per second
+checkpoints/       the last two states of the training
+model/             the best bundle
+report.html  pictures/  samples/  environment.json  result.json  looks.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from deepen.engine import checkpoint
+from deepen.errors import Problem
+from deepen.recipe import Recipe
+
+
+class Folder:
+    """The files of a run. Opening one creates nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.pictures = path / "pictures"
+        self.samples = path / "samples"
+        self.report = path / "report.html"
+        self.metrics = path / "metrics.jsonl"
+        self.speed = path / "speed.jsonl"
+
+    @classmethod
+    def create(cls, root: Path, name: str, recipe: Recipe) -> Folder:
+        """A new folder `<root>/<name>-<n>`, with `latest` beside it pointing there."""
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            number = 1
+            while True:
+                path = root / f"{name}-{number}"
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    number += 1
+            folder = cls(path)
+            folder.checkpoints.mkdir()
+            checkpoint.write_text(path / "recipe.yaml", recipe.to_yaml())
+            folder.metrics.touch()
+            point_latest(root, path.name)
+        except OSError as error:
+            raise Problem(f"The run folder could not be made under {root}: {error.strerror or error}.") from error
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> Folder:
+        """An existing run. Raises `Problem` when there is none at `path`."""
+        folder = cls(Path(path))
+        if not folder.path.exists():
+            raise Problem(f"There is no run at {path}. `deepen train DATA` makes one; runs/latest is the newest.")
+        if not (folder.path / "recipe.yaml").is_file():
+            raise Problem(f"{path} is not a run folder: it has no recipe.yaml. Give a folder that `deepen train` made.")
+        folder = cls(folder.path.resolve())
+        checkpoint.heal(folder.model)
+        return folder
+
+    def recipe(self) -> Recipe:
+        return Recipe.from_yaml((self.path / "recipe.yaml").read_text(encoding="utf-8"))
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """A JSON file of the run, all or nothing."""
+        checkpoint.write_text(self.path / name, json.dumps(content, indent=1, ensure_ascii=False))
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run; empty where it was not written yet."""
+        path = self.path / name
+        if not path.is_file():
+            return {}
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+    def log(self, row: dict[str, Any], speed: dict[str, Any] | None = None) -> None:
+        """Append to the metric log, and what depends on the clock to the speed log."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        if speed is not None:
+            with self.speed.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": row["step"], **speed}) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The metric log. A last line that was cut off while it was written is left out."""
+        return _lines(self.metrics)
+
+    def speed_rows(self) -> list[dict[str, Any]]:
+        """The speed log, of all sessions."""
+        return _lines(self.speed)
+
+    def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """A checkpoint that also knows how long the metric log was. Raises `OSError`."""
+        size = self.metrics.stat().st_size
+        checkpoint.save(self.checkpoints, step, tensors, {**state, "step": step, "log_bytes": size})
+
+    def rewind(self, state: dict[str, Any] | None) -> None:
+        """Cut the metric log back to where the checkpoint was taken (to nothing, without one)."""
+        size = 0 if state is None else int(state["log_bytes"])
+        self.metrics.touch()
+        os.truncate(self.metrics, size)
+
+    def looks(self) -> int:
+        """How often the test split has been opened for this run."""
+        return int(self.read("looks.json").get("looks", 0))
+
+    def count_look(self) -> int:
+        """One more look at the test split, written down before it is taken."""
+        looks = self.looks() + 1
+        self.write("looks.json", {"looks": looks})
+        return looks
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process trains in a run. Raises `Problem` when another one does."""
+        import fcntl
+
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Problem(
+                    f"{self.path} is being trained by another process. Wait for it, or stop it first."
+                ) from None
+            yield
+
+
+def point_latest(root: Path, name: str) -> None:
+    """Let `latest` under `root` point to the run of that name, in one step."""
+    temporary = root / f".latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(name)
+    temporary.replace(root / "latest")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]

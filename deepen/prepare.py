@@ -1,0 +1,215 @@
+"""A recipe made concrete: source -> data -> task -> model -> loader and plan.
+
+Derived values exist from here on only. What must be the same after a resume (plan, number of steps, found rate) is settled
+once and written into the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepen import recipe as recipes
+from deepen import registry
+from deepen.data.augment import Augmenter, off
+from deepen.data.dataset import Dataset
+from deepen.data.loader import Loader
+from deepen.engine import device as devices
+from deepen.engine import evaluate, lr_finder, plan
+from deepen.engine.trial import trial_of
+from deepen.errors import Misuse, Problem, unknown
+from deepen.randomness import reseed
+from deepen.recipe import KnownGood, Recipe
+from deepen.spec import Image, Spec
+from deepen.tasks.base import Acting, Batch, Task
+
+TIME_MARGIN = 0.97
+"""Share of `fit.minutes` that the schedule is laid over; the rest covers a machine that slows down."""
+
+
+@dataclass
+class Prepared:
+    """What a training works on, before anything is settled by measuring."""
+
+    recipe: Recipe
+    known: KnownGood | None
+    reason: str
+    """Why the source was read as it was."""
+    dataset: Dataset
+    task: Task
+    model: nn.Module
+    device: torch.device
+    loader: Loader | None
+    """None for a task that acts for its data."""
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def steps_per_epoch(self) -> float:
+        return 1.0 if self.loader is None else self.loader.steps_per_epoch
+
+    def open_stream(self, step: int) -> Iterator[Batch]:
+        """Batches from a step on."""
+        if self.loader is not None:
+            return self.loader.stream(step)
+        assert isinstance(self.task, Acting)
+        return self.task.stream(self.model, self.recipe.seed, step)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The metrics of the validation split."""
+        rows = evaluate.score(self.task, model, self.dataset.validation, self.dataset.preprocess, self.device)
+        return self.task.measure(rows)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was measured or derived once for a run."""
+
+    plan: str
+    plan_reason: str
+    total_steps: int
+    lr: float | None
+    """The rate that was found, where one was looked for."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def find_source(source: str) -> tuple[registry.Entry, str]:
+    """The module of data/ that reads `source`, by name or because it recognises it, and the reason in words."""
+    known = registry.entries("data")
+    named = {name: entry for name, entry in known.items() if "recognise" not in entry.offers}
+    if source in named:
+        return named[source], "a known data set"
+    for entry in known.values():
+        if "recognise" in entry.offers:
+            reason = entry.load().recognise(source)
+            if reason:
+                return entry, reason
+    if Path(source).exists():
+        raise Problem(
+            f"{source} holds nothing that can be read here: expected a folder with a folder of pictures per class, or a table "
+            "(.csv .tsv .jsonl .parquet)."
+        )
+    raise Misuse(f"{unknown('data set', source, named)} And nothing lies at the path {source}.")
+
+
+def load(source: str, settings: dict[str, Any]) -> tuple[Dataset, Recipe, str]:
+    """The data set behind a known name or a path, a draft of its recipe, and the reason why it was read so."""
+    entry, reason = find_source(source)
+    draft = recipes.blank(_lasting(source, entry), entry.name, "", "")
+    for key, value in settings.items():
+        if key == "seed" or key.startswith("data.") or key in vars(draft.data):
+            draft.set(key, value)
+    return entry.load().load(source, draft.data, draft.seed), draft, reason
+
+
+def prepare(
+    source: str, task: str | None, model: str | nn.Module | None, settings: dict[str, Any]
+) -> Prepared:
+    """Everything up to the first step, from what the user said."""
+    if isinstance(model, str):
+        registry.find("model", model)
+    if task is not None:
+        registry.find("task", task)
+    dataset, draft, reason = load(source, settings)
+    task = task or natural_task(dataset.spec)
+    kind = type(dataset.spec.input).__name__.lower()
+    side = max(dataset.spec.input.height, dataset.spec.input.width) if isinstance(dataset.spec.input, Image) else None
+    own = isinstance(model, nn.Module)
+    known = recipes.choose(source, kind, side, task, None if own else model)
+    name = f"{recipes.CUSTOM}{type(model).__qualname__}" if own else model or (known.model if known else None)
+    if name is None:
+        raise Misuse(f"There is no usual model for '{task}' on {kind} data: name one with --model. `deepen list` has them.")
+    recipe = recipes.blank(draft.source, draft.reader, task, name)
+    if known is not None:
+        for key, value in known.settings.items():
+            if not (own and key.startswith("model.")):
+                recipe.set(key, value)
+    chosen = {recipe.full(key) for key in settings}
+    for key, value in settings.items():
+        recipe.set(key, value)
+    if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
+        recipe.fit.epochs = UNLIMITED
+    return build(recipe, known, reason, dataset, model if own else None)
+
+
+UNLIMITED = 1e6
+"""Epochs of a training that only its time limits."""
+
+
+def build(
+    recipe: Recipe, known: KnownGood | None, reason: str, dataset: Dataset, own: nn.Module | None = None
+) -> Prepared:
+    """Task, model and loader of a recipe. The random start of the weights is a function of the seed."""
+    device = devices.choose(recipe.device)
+    task: Task = registry.find("task", recipe.task_name).load().build(dataset.spec, recipe.task)
+    if isinstance(task, Acting) != dataset.acting:
+        does = "acts for its data" if isinstance(task, Acting) else "learns from samples"
+        raise Misuse(f"The task '{recipe.task_name}' {does}, which {recipe.source} does not fit. Leave out --as to let the data decide.")
+    reseed(recipe.seed, "weights")
+    model = own
+    if model is None:
+        if recipe.model_name.startswith(recipes.CUSTOM):
+            raise Problem(f"The run trains your own class {recipe.model_name[len(recipes.CUSTOM) :]}: pass model=... to go on.")
+        model = registry.find("model", recipe.model_name).load().build(dataset.spec, recipe.model)
+    loader = None
+    if not dataset.acting:
+        task.study(dataset.train)
+        augmenter = None if off(recipe.augment) else Augmenter(recipe.augment, dataset.spec)
+        loader = Loader(
+            dataset.train,
+            dataset.preprocess,
+            augmenter,
+            batch_size=recipe.fit.batch_size,
+            seed=recipe.seed,
+            device=device,
+        )
+    return Prepared(recipe, known, reason, dataset, task, model.to(device), device, loader)
+
+
+def settle(prepared: Prepared) -> Settled:
+    """Measure what is to be measured before the first step: the plan, the rate, how many steps fit into the time."""
+    recipe = prepared.recipe
+    steps = max(1, round(recipe.fit.epochs * prepared.steps_per_epoch))
+    if recipe.fit.find_lr:
+        if prepared.loader is None:
+            raise Misuse("fit.find_lr=true sweeps over batches of data; this task acts for its data. Set optim.lr yourself.")
+        recipe.optim.lr = lr_finder.find(prepared.model, prepared.task, recipe, prepared.loader, prepared.device)
+    if prepared.loader is None and recipe.plan == "auto":
+        choice = plan.Choice(plan.Plan(), "acting is bound by its environment")
+    else:
+        stream = prepared.open_stream(0)
+        batches = [next(stream) for _ in range(plan.TRIAL_STEPS)] if prepared.loader else []
+        trial = trial_of(prepared.task, recipe, prepared.device)
+        key = f"{recipe.task_name} {recipe.optim.name} {recipe.fit.batch_size} {recipe.fit.accumulate}"
+        choice = plan.choose(recipe.plan, prepared.model, batches, trial, steps, prepared.device, recipe.seed, key)
+    if recipe.fit.minutes is not None and choice.step_seconds is not None:
+        started = time.perf_counter()
+        prepared.validate(prepared.model)
+        looking = time.perf_counter() - started
+        per_epoch = choice.step_seconds * prepared.steps_per_epoch + looking / recipe.fit.evaluate_epochs
+        fitting = recipe.fit.minutes * 60 * TIME_MARGIN / per_epoch * prepared.steps_per_epoch
+        steps = max(1, min(steps, int(fitting)))
+    return Settled(str(choice.plan), choice.reason, steps, recipe.optim.lr if recipe.fit.find_lr else None)
+
+
+def natural_task(spec: Spec) -> str:
+    """The task that one does with such data when nothing else is asked."""
+    for name, entry in registry.entries("task").items():
+        if entry.load().natural(spec):
+            return name
+    raise Misuse(f"No task suits {type(spec.output).__name__.lower()} by itself: name one with --as.")
+
+
+def _lasting(source: str, entry: registry.Entry) -> str:
+    """A path that still holds when the run is opened from another folder."""
+    return str(Path(source).resolve()) if "recognise" in entry.offers and Path(source).exists() else source

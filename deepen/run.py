@@ -1,0 +1,116 @@
+"""Run: a training that was made, and what can be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from deepen import prepare
+from deepen.data.dataset import Dataset
+from deepen.deploy import bundle
+from deepen.engine import evaluate
+from deepen.engine.run import Folder
+from deepen.errors import Problem
+from deepen.recipe import Recipe
+from deepen.tasks.measures import intervals
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a model on a split."""
+
+    run: str
+    split: str
+    samples: int
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    """95 % bootstrap interval of each metric."""
+    baseline: dict[str, float]
+    """The same metrics for the trivial answer."""
+    looks: int
+    """How often the test split has been opened for this run, this time included."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "intervals": {name: list(pair) for name, pair in self.intervals.items()}}
+
+
+class Run:
+    """A run folder. `deepen.train` and `deepen.resume` return one; `Run(path)` opens one."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = Folder.open(path)
+        self.path = self.folder.path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        best = self.result.get("best") or {}
+        return (
+            f"<b>{self.path.name}</b>: {best.get('metric', 'no score yet')} {best.get('value', '')} on validation, "
+            f"<a href='{self.folder.report}'>report</a>"
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.folder.recipe()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `deepen train --json` printed; empty before the first session ended."""
+        return self.folder.read("result.json")
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """Metric, value and step of the best evaluation."""
+        best: dict[str, Any] = self.result["best"]
+        return best
+
+    def load(self, *, model: nn.Module | None = None) -> bundle.Model:
+        """The best model, ready to predict."""
+        return bundle.load(self.path, module=model)
+
+    def evaluate(self, *, split: str = "test", model: nn.Module | None = None) -> Evaluation:
+        """Open the sealed test split (each look is counted) and score the best weights on it.
+
+        `split="validation"` looks at the split that the weights were chosen on, without opening anything.
+        """
+        loaded = self.load(model=model)
+        dataset = self.data()
+        if loaded.facts["digest"] != dataset.digest:
+            raise Problem(
+                f"The data at {self.recipe.source} is not what this run was trained on (its content changed), so its test "
+                "split may hold training samples. Restore the data, or train again."
+            )
+        if split == "validation":
+            columns, looks = dataset.validation, self.folder.looks()
+        elif dataset.test is None:
+            raise Problem(f"{dataset.name} has no test split. Give one with data.test=PATH when training.")
+        else:
+            columns = dataset.test.open(self.folder.count_look)
+            looks = self.folder.looks()
+        rows = evaluate.score(
+            loaded.task, loaded.module, columns, loaded.preprocess, next(loaded.module.parameters()).device
+        )
+        loaded.task.study(dataset.train)  # the baseline is what the training split alone would suggest
+        evaluation = Evaluation(
+            run=str(self.path),
+            split=split,
+            samples=len(columns),
+            metrics=loaded.task.measure(rows),
+            intervals=intervals(loaded.task, rows, self.recipe.seed),
+            baseline=loaded.task.baseline(rows),
+            looks=looks,
+        )
+        self.folder.write(f"evaluation-{split}.json", evaluation.to_json())
+        return evaluation
+
+    def data(self) -> Dataset:
+        """The data set of the run, read and split as it was for training."""
+        recipe = self.recipe
+        entry, _ = prepare.find_source(recipe.source)
+        dataset: Dataset = entry.load().load(recipe.source, recipe.data, recipe.seed)
+        return dataset
