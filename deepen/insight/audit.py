@@ -1,0 +1,206 @@
+"""The audit: what is odd about a data set, looked for before each training and by `deepen doctor`.
+
+It reads the training and validation splits. Of the test split it sees the size and the fingerprints, never a sample.
+Every finding is one sentence and the step that mends it. Leaks and duplicates across splits are what most often makes
+a published score too good (Kapoor & Narayanan, 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.insight import suspicions
+from deepen.insight.suspicions import some
+from deepen.spec import Category, Image, Table
+
+LEVELS = ("error", "warning", "note")
+
+MOST_BYTES = 2 << 30
+"""Memory-mapped splits above this are not read whole for duplicates, unless asked for: it would take minutes."""
+
+TINY_CLASS = 10
+SKEWED, VERY_SKEWED = 3.0, 10.0
+"""How many times rarer the rarest class is than the commonest before it is said, and before it is a warning."""
+
+LISTED = 100
+"""How many samples a finding's details list."""
+
+
+def audit(dataset: Dataset, *, seed: int, thorough: bool = False) -> list[Finding]:
+    """Everything worth knowing, the gravest first; an empty list when nothing is odd.
+
+    `seed` draws the rows for checks that need no more than some thousand. `thorough` also reads very large
+    memory-mapped splits for duplicates.
+    """
+    found = list(dataset.findings)
+    if dataset.bad:
+        found.append(_bad_files(dataset))
+    if not dataset.acting and len(dataset.train):
+        if dataset.train.mapped and not thorough and _bytes(dataset.train) > MOST_BYTES:
+            text = (
+                f"Duplicates were not looked for in {_bytes(dataset.train) / 2**30:.0f} GiB of memory-mapped samples."
+            )
+            found.append(Finding("note", "not-checked", text, f"deepen doctor {dataset.name}"))
+        else:
+            found += _duplicates(dataset)
+        if isinstance(dataset.spec.output, Category):
+            found += _classes(dataset, dataset.spec.output.names)
+        found += _few_samples(dataset)
+        found += suspicions.look(dataset, seed, known={finding.subject for finding in found})
+    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
+
+
+def verdict(dataset: Dataset, findings: Sequence[Finding]) -> str:
+    """The audit in one line: `nothing found in 60,000 samples`, `1 warning and 2 notes in 150 samples`."""
+    if dataset.acting:
+        where = "an environment that is acted in"
+    else:
+        count = len(dataset.train) + len(dataset.validation) + (0 if dataset.test is None else len(dataset.test))
+        where = f"{count:,} samples"
+    counts = [(sum(finding.level == level for finding in findings), level) for level in LEVELS]
+    said = [f"{count} {level}{'s' if count > 1 else ''}" for count, level in counts if count]
+    return f"{_join(said) if said else 'nothing found'} in {where}"
+
+
+def _join(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _bytes(columns: Columns) -> int:
+    return columns["input"].numel() * columns["input"].element_size()
+
+
+def _bad_files(dataset: Dataset) -> Finding:
+    first, count = dataset.bad[0], len(dataset.bad)
+    text = f"{count:,} file{'s' if count > 1 else ''} cannot be read, the first {first.path}: {first.reason}."
+    details = {"files": [{"path": bad.path, "reason": bad.reason} for bad in dataset.bad]}
+    return Finding("warning", "bad-files", text, "Mend or remove them, or leave them out: --skip-bad.", details)
+
+
+def _duplicates(dataset: Dataset) -> Iterator[Finding]:
+    """Equal inputs across splits, and within train."""
+    train, validation = dataset.train.fingerprints(), dataset.validation.fingerprints()
+    few_kinds = isinstance(dataset.spec.input, Table)
+    # rows of a table are often equal by nature (four possible inputs of xor), pictures are not
+    level, hint = ("note", "; usual where few different rows are possible") if few_kinds else ("warning", "")
+    for name, other, columns in (
+        ("validation", validation, dataset.validation),
+        ("test", dataset.test.fingerprints() if dataset.test is not None else validation[:0], None),
+    ):
+        shared = np.isin(other, train)
+        if not shared.any():
+            continue
+        count, whole = int(shared.sum()), len(other)
+        twins = np.flatnonzero(np.isin(train, other[shared]))
+        text = (
+            f"{count:,} of {whole:,} {name} samples also stand in train, so their score is partly memory "
+            f"(first twin in train: {dataset.train.origin(int(twins[0]))}{hint})."
+        )
+        details = {"train": [dataset.train.origin(int(i)) for i in twins[:LISTED]]}
+        if columns is not None:
+            details[name] = [columns.origin(int(i)) for i in np.flatnonzero(shared)[:LISTED]]
+        mend = f"Remove these files or rows from train; `deepen doctor {dataset.name} --json` lists them."
+        yield Finding(level, f"duplicates-{name}", text, mend, details)
+    yield from _repeats(dataset, train, level)
+
+
+def _repeats(dataset: Dataset, train: NDArray[np.uint64], level: str) -> Iterator[Finding]:
+    """Equal inputs within train, above all those with different labels."""
+    order = np.argsort(train, kind="stable")
+    same = train[order][1:] == train[order][:-1]
+    if not same.any():
+        return
+    columns = dataset.train
+    if isinstance(dataset.spec.output, Category):
+        target = columns["target"].numpy()[order]
+        clash = np.flatnonzero(same & (target[1:] != target[:-1]))
+        if len(clash):
+            a, b = int(order[clash[0]]), int(order[clash[0] + 1])
+            names = dataset.spec.output.names
+            text = (
+                f"{len(clash):,} training samples are equal to another one but labelled differently, e.g. "
+                f"{columns.origin(a)} as '{names[int(columns['target'][a])]}' and {columns.origin(b)} as "
+                f"'{names[int(columns['target'][b])]}'."
+            )
+            pairs = [[columns.origin(int(order[i])), columns.origin(int(order[i + 1]))] for i in clash[:LISTED]]
+            mend = "Correct the labels, or accept that no model can be right about these."
+            yield Finding(level, "conflicting-labels", text, mend, {"pairs": pairs})
+    count = int(same.sum())
+    places = np.flatnonzero(same)[:LISTED]
+    pairs = [[columns.origin(int(order[i])), columns.origin(int(order[i + 1]))] for i in places]
+    first, twin = pairs[0]
+    text = f"{count:,} of {len(columns):,} training samples repeat another one exactly, e.g. {twin} is {first}."
+    mend = "Harmless in small numbers; they weigh their sample twice."
+    yield Finding("note", "repeats", text, mend, {"pairs": pairs})
+
+
+def _classes(dataset: Dataset, names: Sequence[str]) -> Iterator[Finding]:
+    """How the samples are shared among the classes, within train and against validation."""
+    train = _shares(dataset.train, len(names))
+    held_out = _shares(dataset.validation, len(names))
+    missing = [names[i] for i in np.flatnonzero(train == 0).tolist()]
+    if missing:
+        seen = "though validation has some" if any(held_out[train == 0]) else "so the model cannot learn it"
+        text = f"Train has no sample of {some(missing)}, {seen}."
+        yield Finding("error", "missing-class", text, "Add samples, or take the class out.", {"classes": missing})
+    present = train[train > 0]
+    if len(present) == 1:
+        text = f"All training samples are of one class, '{names[int(train.argmax())]}': there is nothing to tell apart."
+        yield Finding("error", "one-class", text, "Add a second class, or check the target: data.target=COLUMN.")
+        return
+    tiny = np.flatnonzero((train > 0) & (train < TINY_CLASS)).tolist()
+    if tiny:
+        least = min(tiny, key=lambda i: train[i])
+        text = (
+            f"{len(tiny)} class{'es have' if len(tiny) > 1 else ' has'} fewer than {TINY_CLASS} training samples "
+            f"({some([names[i] for i in tiny])}; '{names[least]}' has {train[least]}): too few to learn or to judge."
+        )
+        details = {"classes": {names[i]: int(train[i]) for i in tiny}}
+        yield Finding("warning", "tiny-class", text, "Collect more of them, or merge them into another class.", details)
+    unseen = [names[i] for i in np.flatnonzero((held_out == 0) & (train > 0)).tolist()]
+    if unseen and len(dataset.validation):
+        text = f"Validation has no sample of {some(unseen)}, so its score says nothing about them."
+        mend = "Collect more of them, or keep more for validation: data.validation_fraction=0.2."
+        yield Finding("warning", "unmeasured-class", text, mend, {"classes": unseen})
+    ratio = float(present.max() / present.min())
+    if ratio >= SKEWED:
+        common, rare = int(train.argmax()), int(np.where(train > 0, train, train.max() + 1).argmin())
+        text = (
+            f"'{names[common]}' has {ratio:,.0f} times as many training samples as '{names[rare]}' "
+            f"({train[common]:,} and {train[rare]:,}): accuracy alone may hide a class that is never recognised."
+        )
+        level = "warning" if ratio >= VERY_SKEWED else "note"
+        counts = {name: int(count) for name, count in zip(names, train, strict=True)}
+        mend = "task.class_weights=balanced, and look at balanced accuracy."
+        yield Finding(level, "imbalance", text, mend, {"counts": counts, "ratio": ratio})
+    yield from suspicions.shifted_classes(train, held_out, names)
+
+
+def _shares(columns: Columns, classes: int) -> NDArray[np.int64]:
+    if not len(columns):
+        return np.zeros(classes, dtype=np.int64)
+    return torch.bincount(columns["target"].reshape(-1), minlength=classes).numpy()
+
+
+def _few_samples(dataset: Dataset) -> Iterator[Finding]:
+    """Splits so small that scores are luck."""
+    count, held_out = len(dataset.train), len(dataset.validation)
+    # a picture has so many numbers that a hundred of them say little; a table of a hundred rows can be learnt
+    enough = 200 if isinstance(dataset.spec.input, Image) else 50
+    if count < enough:
+        text = f"There are only {count} training samples: the score will depend on which ones they happen to be."
+        yield Finding(
+            "warning", "few-samples", text, "Collect more, or repeat the training with seed=1, 2, 3 and compare."
+        )
+    if 0 < held_out < 100 and isinstance(dataset.spec.output, Category):
+        # half the width of a 95 % interval for a share of 0.8
+        swing = 1.96 * (0.8 * 0.2 / held_out) ** 0.5 * 100
+        level = "warning" if held_out < 30 else "note"
+        text = f"Validation has only {held_out} samples: its accuracy is known to about ±{swing:.0f} points."
+        mend = "Read it together with its interval, or keep more: data.validation_fraction=0.3."
+        yield Finding(level, "small-validation", text, mend)
