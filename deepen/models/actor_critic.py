@@ -1,6 +1,6 @@
 """Actor and critic: two small networks, one that chooses an action and one that values the situation.
 
-The shape that PPO is used with (Schulman et al., 2017, Proximal policy optimization algorithms): tanh, two layers of 64,
+PPO is used with this shape (Schulman et al., 2017, Proximal policy optimization algorithms): tanh, two layers of 64,
 nothing shared. Orthogonal weights, with a small last layer of the actor so that all actions begin nearly equally likely
 (Andrychowicz et al., 2020, What matters in on-policy reinforcement learning).
 """

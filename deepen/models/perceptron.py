@@ -3,10 +3,10 @@
 Two classes need one unit. Its sum z answers as the logits [0, z], so that softmax over them is exactly sigmoid(z).
 
 With `activation=step` the unit answers yes or no: the logits are [0, 20] or [0, -20], and the gradient passes the
-threshold unchanged (straight-through). Softmax of such logits is 1 or 0 to within 2e-9, so the gradient of cross-entropy
-for the weights is (step(z) - target) * x: following it is exactly Rosenblatt's rule, which moves the weights only when
-the answer is wrong. With more classes there is a unit for each and the largest sum wins; the gradient is then the
-multi-class form of the rule (Duda & Hart, 1973).
+threshold unchanged (straight-through). Softmax of such logits is 1 or 0 to within 3e-9, so the gradient of
+cross-entropy for the weights is (step(z) - target) * x: following it is exactly Rosenblatt's rule, which moves the
+weights only when the answer is wrong. With more classes there is a unit for each and the largest sum wins; the gradient
+is then the multi-class form of the rule (Duda & Hart, 1973).
 """
 
 from __future__ import annotations
@@ -45,10 +45,7 @@ class Threshold(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, sums: Tensor) -> Tensor:
-        if sums.shape[1] == 1:
-            fires = sums > 0
-        else:
-            fires = F.one_hot(sums.argmax(1), sums.shape[1]).bool()
+        fires = sums > 0 if sums.shape[1] == 1 else F.one_hot(sums.argmax(1), sums.shape[1])
         return fires.to(sums.dtype) * (2 * SURE) - SURE
 
     @staticmethod

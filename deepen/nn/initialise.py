@@ -1,7 +1,7 @@
 """How weights start, by name: the scales that keep signals and gradients from dying or exploding at the first step.
 
 lecun (LeCun et al., 1998, Efficient BackProp), xavier or glorot (Glorot & Bengio, 2010), he or kaiming (He et al.,
-2015), orthogonal (Saxe et al., 2013), normal (standard deviation 0.02, as in DCGAN and GPT-2), default (what torch does).
+2015), orthogonal (Saxe et al., 2013), normal (standard deviation 0.02, as in DCGAN and GPT-2), default (as torch does).
 """
 
 from __future__ import annotations

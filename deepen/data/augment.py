@@ -1,0 +1,277 @@
+"""Augmentation: random changes to training pictures, a whole batch at a time, on the device.
+
+Shift and mirror (the padding and flipping of Krizhevsky et al., 2012), rotation and scale (Simard et al., 2003),
+colour, random erasing (Zhong et al., 2017), mixup (Zhang et al., 2017), cutmix (Yun et al., 2019). What is pure moving
+of pixels is done on the stored uint8 rows, the rest on the normalised floats. Everything drawn comes from the generator
+that is given, so that a batch is a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import torch
+from scipy.special import betaincinv
+from torch import Tensor
+from torch.nn import functional as F
+
+from deepen.errors import Misuse, Problem
+from deepen.recipe import Augment
+from deepen.spec import Image, Input
+
+GREY = (0.299, 0.587, 0.114)
+"""How bright red, green and blue look (ITU-R BT.601)."""
+ERASED = (0.02, 0.33)
+"""Share of a picture that an erased rectangle takes, and below its log of height over width, as in the paper."""
+SLANT = (math.log(0.3), math.log(3.3))
+QUANTILES = 4096
+"""Steps of the table that Beta(alpha, alpha) is drawn from: torch has no public Beta with a generator."""
+
+
+def off(config: Augment) -> bool:
+    """Whether nothing is asked for."""
+    return not any(getattr(config, field.name) for field in fields(config) if field.name != "padding")
+
+
+def describe(config: Augment) -> str:
+    """What is done to a picture, for people."""
+    parts = (
+        (config.shift, f"shift up to {config.shift} px"),
+        (config.flip, "mirror"),
+        (config.rotate, f"rotate up to {config.rotate:g} degrees"),
+        (config.scale, f"scale up to {config.scale:.0%}"),
+        (config.colour, f"colour by {config.colour:.0%}"),
+        (config.erase, f"erase a rectangle in {config.erase:.0%}"),
+        (config.mixup, f"mixup {config.mixup:g}"),
+        (config.cutmix, f"cutmix {config.cutmix:g}"),
+    )
+    return ", ".join(text for wanted, text in parts if wanted) or "none"
+
+
+class Augmenter:
+    """The changes of `config` to batches of pictures.
+
+    `mean` and `std` are those that pictures are normalised with, per channel, in units of 0..1. Raises `Problem` when
+    the input is not pictures, `Misuse` for a strength out of range.
+    """
+
+    def __init__(self, config: Augment, input: Input, mean: Sequence[float], std: Sequence[float]) -> None:
+        if not isinstance(input, Image):
+            kind = type(input).__name__.lower()
+            raise Problem(f"Augmentation changes pictures and this data is a {kind}: leave augment.* out.")
+        _check(config, input)
+        self.config = config
+        self.mean = torch.tensor(mean, dtype=torch.float32)
+        self.std = torch.tensor(std, dtype=torch.float32)
+        self._beta = {alpha: _beta_table(alpha) for alpha in (config.mixup, config.cutmix) if alpha}
+
+    def stored(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Shift and mirror stored rows [B, H, W, C]; the result is new memory, or `rows` itself when both are off."""
+        config = self.config
+        if not (config.shift or config.flip):
+            return rows
+        count, device = len(rows), rows.device
+        chance = 0.5 if config.flip else 0.0
+        mirrored = torch.rand(count, generator=generator, device=generator.device).to(device) < chance
+        span = (-config.shift, config.shift + 1)
+        moves = torch.randint(*span, (2, count), generator=generator, device=generator.device).to(device)
+        move = move_on_cpu if device.type == "cpu" else move_by_index
+        return move(rows, mirrored, moves[0], moves[1], config.shift, config.padding == "reflect")
+
+    def tensor(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """The changes to normalised pictures `input` [B, C, H, W], after `stored`.
+
+        mixup and cutmix blend pictures with another of the batch. Class targets then stay, and `target_other` int64 [B]
+        with `mix` float [B] (the weight of `target`) are added; targets that are numbers are blended themselves.
+        """
+        config, x = self.config, batch["input"]
+        if config.rotate or config.scale:
+            x = self._turn(x, generator)
+        if config.colour:
+            x = self._colour(x, generator)
+        if config.erase:
+            x = self._erase(x, generator)
+        batch = {**batch, "input": x}
+        if config.mixup or config.cutmix:
+            batch = self._mix(batch, generator)
+        return batch
+
+    def _turn(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Rotation and change of size about the centre, with one bilinear sampling for both."""
+        height, width = x.shape[2:]
+        draws = _uniform(generator, (2, len(x)), x.device) * 2 - 1
+        angle = draws[0] * math.radians(self.config.rotate)
+        shrink = 1 / (1 + draws[1] * self.config.scale)
+        cosine, sine, zero = torch.cos(angle) * shrink, torch.sin(angle) * shrink, torch.zeros_like(angle)
+        # Coordinates run from -1 to 1 along both sides, so a turn has to be told how the sides differ.
+        first = torch.stack([cosine, -sine * (height / width), zero], dim=1)
+        second = torch.stack([sine * (width / height), cosine, zero], dim=1)
+        grid = F.affine_grid(torch.stack([first, second], dim=1), list(x.shape), align_corners=False)
+        if self.config.padding == "reflect":
+            turned = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        else:
+            black = (-self.mean / self.std).to(x.device).view(1, -1, 1, 1)
+            turned = F.grid_sample(x - black, grid, padding_mode="zeros", align_corners=False) + black
+        return turned.contiguous(memory_format=torch.channels_last)
+
+    def _colour(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Brightness, contrast and saturation, each by a factor within 1 +- strength.
+
+        With pixel p, brightness is b p, contrast blends p with the mean grey of its picture and saturation with its own
+        grey. All three are linear in p, so they are one matrix and one offset for each picture, applied in one product.
+        """
+        mean, std = self.mean.to(x.device), self.std.to(x.device)
+        channels = len(mean)
+        weights = torch.tensor(GREY if channels == 3 else [1 / channels] * channels, device=x.device)
+        factors = 1 + (_uniform(generator, (3, len(x), 1), x.device) * 2 - 1) * self.config.colour
+        bright, contrast, saturation = factors.clamp_min(0)  # [B, 1] each
+        level = bright * (1 - contrast) * ((x.mean((2, 3)) * std + mean) @ weights)[:, None]  # [B, 1]
+        gain = (bright * contrast)[:, :, None]
+        grey = weights.expand(channels, channels)
+        blend = gain * (
+            saturation[:, :, None] * torch.eye(channels, device=x.device) + (1 - saturation[:, :, None]) * grey
+        )
+        matrix = blend * std / std[:, None]  # [B, C, C], on normalised values
+        offset = (blend @ mean + level - mean) / std  # [B, C]
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, H * W, C], a view of channels_last memory
+        changed = torch.baddbmm(offset[:, None], rows, matrix.transpose(1, 2))
+        changed = torch.minimum(torch.maximum(changed, -mean / std), (1 - mean) / std)
+        return changed.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+
+    def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A rectangle of the mean colour over some pictures."""
+        height, width = x.shape[2:]
+        chosen, area, slant, down, right = _uniform(generator, (5, len(x)), x.device)
+        area = (ERASED[0] + area * (ERASED[1] - ERASED[0])) * (height * width)
+        slant = torch.exp(SLANT[0] + slant * (SLANT[1] - SLANT[0]))
+        tall = torch.sqrt(area * slant).round().clamp(1, height)
+        wide = torch.sqrt(area / slant).round().clamp(1, width)
+        tall = torch.where(chosen < self.config.erase, tall, 0)
+        top, left = (down * (height - tall + 1)).floor(), (right * (width - wide + 1)).floor()
+        erased = rectangles(top, left, top + tall, left + wide, height, width)
+        return x * ~erased  # masked_fill would lose the channels_last order
+
+    def _mix(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """Blend each picture with the one before it in the batch, whose order is random."""
+        x, config = batch["input"], self.config
+        if "target" not in batch:
+            raise Problem(
+                "mixup and cutmix blend targets and this data has none: set augment.mixup=0 augment.cutmix=0."
+            )
+        count, device = len(x), x.device
+        steps = torch.randint(QUANTILES, (2, count), generator=generator, device=generator.device).to(device)
+        draws = _uniform(generator, (3, count), device)
+        other = x.roll(1, 0)
+        if config.mixup:
+            blend = self._beta[config.mixup].to(device)[steps[0]]
+            mixed = torch.lerp(other, x, blend.view(-1, 1, 1, 1))
+        if config.cutmix:
+            height, width = x.shape[2:]
+            side = torch.sqrt(1 - self._beta[config.cutmix].to(device)[steps[1]]) / 2
+            top = (draws[0] * height - side * height).round().clamp(0, height)
+            left = (draws[1] * width - side * width).round().clamp(0, width)
+            bottom = (draws[0] * height + side * height).round().clamp(0, height)
+            right = (draws[1] * width + side * width).round().clamp(0, width)
+            cut = torch.where(rectangles(top, left, bottom, right, height, width), other, x)
+            kept = 1 - (bottom - top) * (right - left) / (height * width)
+        if config.mixup and config.cutmix:
+            coin = draws[2] < 0.5
+            x, mix = torch.where(coin.view(-1, 1, 1, 1), mixed, cut), torch.where(coin, blend, kept)
+        else:
+            x, mix = (mixed, blend) if config.mixup else (cut, kept)
+        target = batch["target"]
+        if target.is_floating_point():
+            weight = mix.to(target.dtype).view(-1, *[1] * (target.ndim - 1))
+            return {**batch, "input": x, "target": torch.lerp(target.roll(1, 0), target, weight)}
+        return {**batch, "input": x, "target_other": target.roll(1, 0), "mix": mix}
+
+
+def move_by_index(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, shift: int, reflect: bool) -> Tensor:
+    """Rows [B, H, W, C] where mirrored, then read at (h + down, w + right): reflected, or 0, beyond the edge.
+
+    One indexing for the whole batch, as an accelerator likes it.
+    """
+    count, height, width, _ = rows.shape
+    device = rows.device
+    line = torch.arange(height, device=device) + down[:, None]  # [B, H]
+    column = torch.arange(width, device=device) + right[:, None]  # [B, W]
+    inside = ((line >= 0) & (line < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
+    line, column = _reflected(line, height), _reflected(column, width)
+    column = torch.where(mirrored[:, None], width - 1 - column, column)
+    moved = rows[torch.arange(count, device=device)[:, None, None], line[:, :, None], column[:, None, :]]
+    return moved if reflect else moved * inside[..., None]
+
+
+def move_on_cpu(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, shift: int, reflect: bool) -> Tensor:
+    """`move_by_index` as copies of whole lines of pixels, several times as fast on a CPU.
+
+    Lines are laid out with a margin of `shift` pixels; each line of the result is then one run of bytes of a wider
+    line. Mirrored pictures are laid out after the others. numpy copies such runs as items of a wide type from any byte
+    on, which torch cannot address.
+    """
+    count, height, width, channels = rows.shape
+    chosen = mirrored.nonzero().squeeze(1)
+    total = count + len(chosen)
+    lines = rows.new_empty(total * height + 1, width + 2 * shift, channels)  # the last line is for what lies beyond
+    body = lines[:-1].view(total, height, width + 2 * shift, channels)
+    inner = body[:, :, shift : shift + width]
+    inner[:count] = rows
+    inner[count:] = rows.index_select(0, chosen).flip(2)
+    if shift and reflect:
+        body[:, :, :shift] = inner[:, :, 1 : shift + 1].flip(2)
+        body[:, :, shift + width :] = inner[:, :, width - 1 - shift : width - 1].flip(2)
+    elif shift:
+        body[:, :, :shift] = body[:, :, shift + width :] = lines[-1] = 0
+    picture = torch.where(mirrored, count - 1 + mirrored.cumsum(0), torch.arange(count))[:, None]
+    line = torch.arange(height) + down[:, None]  # [B, H]
+    source = picture * height + _reflected(line, height)
+    if not reflect:
+        source = torch.where((line >= 0) & (line < height), source, total * height)
+    pixel = channels * rows.element_size()
+    starts = source * ((width + 2 * shift) * pixel) + (right[:, None] + shift) * pixel
+    buffer = lines.numpy()
+    windows = np.ndarray((buffer.nbytes - width * pixel + 1,), dtype=f"V{width * pixel}", buffer=buffer, strides=(1,))
+    return torch.from_numpy(windows[starts.view(-1).numpy()].view(buffer.dtype)).view(rows.shape)
+
+
+def rectangles(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:
+    """Which pixels lie in each rectangle, its end not included: bool [B, 1, H, W] from corners [B]."""
+    line = torch.arange(height, device=top.device)
+    column = torch.arange(width, device=top.device)
+    tall = (line >= top[:, None]) & (line < bottom[:, None])  # [B, H]
+    wide = (column >= left[:, None]) & (column < right[:, None])  # [B, W]
+    return (tall[:, :, None] & wide[:, None, :])[:, None]
+
+
+def _reflected(place: Tensor, size: int) -> Tensor:
+    """Places beyond an edge mirrored at the outermost pixel, which is not repeated."""
+    return size - 1 - (size - 1 - place.abs()).abs()
+
+
+def _uniform(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device).to(device)
+
+
+def _beta_table(alpha: float) -> Tensor:
+    """Values of Beta(alpha, alpha) at evenly spaced chances, float32 [QUANTILES]."""
+    chances = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    return torch.from_numpy(betaincinv(alpha, alpha, chances)).to(torch.float32)
+
+
+def _check(config: Augment, image: Image) -> None:
+    side = min(image.height, image.width)
+    limits = {
+        "shift": (config.shift, 0, side - 1),
+        "rotate": (config.rotate, 0, 180),
+        "scale": (config.scale, 0, 0.9),
+        "colour": (config.colour, 0, 1),
+        "erase": (config.erase, 0, 1),
+        "mixup": (config.mixup, 0, 100),
+        "cutmix": (config.cutmix, 0, 100),
+    }
+    for name, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise Misuse(f"augment.{name}={value:g} is not usable: expected a number from {low:g} to {high:g}.")
