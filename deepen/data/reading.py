@@ -1,0 +1,371 @@
+"""Table files as columns of cells, read strictly: what is decided about a file is said, what is wrong has its line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from deepen.data.cells import NOTATIONS, is_missing
+from deepen.data.dataset import Bad
+from deepen.errors import Misuse, Problem
+
+PLAIN_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+ENDINGS = (*PLAIN_ENDINGS, *(plain + ".gz" for plain in PLAIN_ENDINGS))
+DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+LONGEST_LINE = 8 * 1024 * 1024
+"""Characters. A longer line is refused while it is read, before it fills the memory."""
+SAMPLE = 200
+"""Rows by which the delimiter and the header are decided."""
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass
+class RawTable:
+    """A table as it stands in its file."""
+
+    columns: dict[str, list[Any]]
+    """Cells by column name: texts, or None where a format knows no value."""
+    lines: list[int]
+    """The line of the file, from 1, in which each row begins."""
+    header: bool
+    """Whether the file names its columns; otherwise they are called column_1, column_2 ..."""
+    files: list[str] = field(default_factory=list)
+    """The file of each row, by its name."""
+    facts: list[str] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+
+    def origin(self, row: int) -> str:
+        """What a person would call this row."""
+        return f"{self.files[row]}:{self.lines[row]}"
+
+
+def ending(path: str) -> str:
+    """The ending of a file name that says its format, with .gz where it is packed: ".csv.gz"."""
+    name = Path(path).name.lower()
+    packed = ".gz" if name.endswith(".gz") else ""
+    return Path(name.removesuffix(".gz")).suffix + packed
+
+
+def read_table(
+    path: str | Path,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    skip_bad: bool = False,
+) -> RawTable:
+    """Read .csv, .tsv, .jsonl or .parquet, also packed with gzip.
+
+    None means: decided from the file and told in `facts`. With `skip_bad`, rows of the wrong length are left out and
+    listed in `bad`. Raises `Problem` naming file and line for what cannot be read.
+    """
+    path = str(path)
+    kind = ending(path).removesuffix(".gz")
+    if kind not in PLAIN_ENDINGS:
+        raise Problem(f"{path} is no table that can be read: expected {', '.join(ENDINGS)}.")
+    name = Path(path).name
+    try:
+        if Path(path).stat().st_size == 0:
+            raise Problem(f"{path} is empty (0 bytes): expected a table.")
+        if kind == ".parquet":
+            columns = _parquet(path)
+            return _finish(path, columns, list(range(1, 1 + len(next(iter(columns.values()), [])))), header=True)
+        encoding, facts = _encoding(path, encoding)
+        if kind == ".jsonl":
+            columns, lines = _jsonl(path, encoding)
+            return _finish(path, columns, lines, header=True, facts=facts)
+        return _separated(path, name, encoding, facts, header, delimiter, skip_bad)
+    except FileNotFoundError:
+        raise Problem(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise Problem(f"{path} is a folder: expected a table file ({', '.join(ENDINGS)}).") from None
+    except PermissionError:
+        raise Problem(f"{path} may not be read by this user: change its permissions.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Problem(f"{path} cannot be unpacked ({error}): it is damaged, cut short or no gzip file.") from None
+
+
+def _finish(
+    path: str,
+    columns: dict[str, list[Any]],
+    lines: list[int],
+    *,
+    header: bool,
+    facts: Sequence[str] = (),
+    bad: Sequence[Bad] = (),
+) -> RawTable:
+    if not columns or not lines:
+        raise Problem(f"{path} has no rows: expected a table with at least one row of data.")
+    return RawTable(columns, lines, header, [Path(path).name] * len(lines), list(facts), list(bad))
+
+
+@contextmanager
+def _bytes(path: str) -> Iterator[IO[bytes]]:
+    with Path(path).open("rb") as raw:
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"
+        if packed or path.lower().endswith(".gz"):
+            with gzip.open(raw, "rb") as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield raw
+
+
+def _encoding(path: str, asked: str | None) -> tuple[str, list[str]]:
+    """The encoding of a text file: as asked, by its mark, UTF-8, or GBK where the bytes plainly are Chinese."""
+    with _bytes(path) as raw:
+        head = raw.read(4)
+        if head.startswith((b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF")):
+            raise Problem(f"{path} is no text file but a spreadsheet, archive or binary file: save it as CSV.")
+        if asked is not None:
+            try:
+                codecs.lookup(asked)
+            except LookupError:
+                raise Misuse(
+                    f"data.encoding={asked} is not known: expected e.g. utf-8, utf-16, gbk, latin-1."
+                ) from None
+            return asked, [f"Read as {asked}, as asked."]
+        for mark, name in MARKS.items():
+            if head.startswith(mark):
+                return name, [f"Read as {name.removesuffix('-sig').upper()}, by the mark at its start."]
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        chunk, sample = head, b""
+        try:
+            while chunk:
+                sample = chunk
+                decoder.decode(chunk)
+                chunk = raw.read(1 << 20)
+            decoder.decode(b"", final=True)
+            return "utf-8", []
+        except UnicodeDecodeError:
+            sample += raw.read(1 << 20)
+    if _is_chinese(sample):
+        return "gb18030", [
+            "Read as GBK: it is not UTF-8, and its bytes spell Chinese (data.encoding=... names another)."
+        ]
+    raise Problem(f"{path} is not UTF-8 text: name its encoding, e.g. data.encoding=latin-1 or data.encoding=gbk.")
+
+
+def _is_chinese(sample: bytes) -> bool:
+    """Whether the bytes beyond ASCII are pairs of the common characters of GB 2312.
+
+    In Western encodings such bytes stand alone between ASCII letters, so that hardly any pair looks like that.
+    """
+    common = pairs = place = 0
+    while place < len(sample) - 1:
+        if sample[place] < 0x80:
+            place += 1
+            continue
+        pairs += 1
+        first, second = sample[place], sample[place + 1]
+        if second >= 0xA1:
+            common += 0xB0 <= first <= 0xD7 or 0xA1 <= first <= 0xA3
+        place += 2
+    return common >= 0.8 * pairs > 0
+
+
+def _lines(path: str, encoding: str) -> Iterator[str]:
+    """The lines of a text file with their ends, each read to the limit and no further."""
+    with _bytes(path) as raw:
+        text = io.TextIOWrapper(raw, encoding=encoding, newline="")
+        number = 0
+        try:
+            while line := text.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise Problem(
+                        f"{path}, line {number}: longer than {LONGEST_LINE:,} characters, which is no row of a table. "
+                        "Are its line ends missing?"
+                    )
+                if "\0" in line:
+                    raise Problem(
+                        f"{path}, line {number}: holds a NUL byte, which no text has. The file is damaged, binary, or "
+                        "UTF-16 without its mark (data.encoding=utf-16-le)."
+                    )
+                yield line
+        except UnicodeError as error:
+            reason = getattr(error, "reason", str(error))
+            raise Problem(f"{path}, after line {number}: not {encoding} text ({reason}).") from None
+        finally:
+            text.detach()
+
+
+class _Rows:
+    """Records of a delimited file with the line on which each began."""
+
+    def __init__(self, path: str, encoding: str, delimiter: str) -> None:
+        self.path = path
+        self._reader = csv.reader(_lines(path, encoding), delimiter=delimiter, skipinitialspace=delimiter != "\t")
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        begin = 1
+        try:
+            for record in self._reader:
+                if record and (len(record) > 1 or record[0].strip()):
+                    yield begin, record
+                begin = self._reader.line_num + 1
+        except csv.Error as error:
+            raise Problem(
+                f"{self.path}, line {begin}: cannot be read ({error}). Is a quotation mark opened and not closed?"
+            ) from None
+
+
+def _separated(
+    path: str,
+    name: str,
+    encoding: str,
+    facts: list[str],
+    header: bool | None,
+    delimiter: str | None,
+    skip_bad: bool,
+) -> RawTable:
+    if delimiter is None:
+        delimiter, width = _delimiter(path, encoding)
+        if delimiter != ("\t" if ".tsv" in name.lower() else ","):
+            facts = [*facts, f"{name} is separated by {DELIMITERS[delimiter]}."]
+    else:
+        delimiter = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|"}.get(delimiter, delimiter)
+        if len(delimiter) != 1:
+            raise Misuse(f"data.delimiter={delimiter} is not usable: expected one character, or tab.")
+        width = _usual_width([record for _, record in islice(_Rows(path, encoding, delimiter), SAMPLE)])
+    head = [record for _, record in islice(_Rows(path, encoding, delimiter), SAMPLE)]
+    if not head:
+        raise Problem(f"{path} has no rows: expected a table with at least one row of data.")
+    if header is None:
+        header, why = _has_header(head)
+        facts = [*facts, f"The first row of {name} {'names the columns' if header else 'is data'}: {why}."]
+    names, width = _names(path, head[0], width) if header else ([f"column_{i + 1}" for i in range(width)], width)
+    lines, records, bad = [], [], []
+    for number, (line, record) in enumerate(_Rows(path, encoding, delimiter)):
+        if number == 0 and header:
+            continue
+        if len(record) != width:
+            reason = f"{len(record)} cells where {width} are expected"
+            if not skip_bad:
+                raise Problem(
+                    f"{path}, line {line}: has {reason}. Correct the line, or leave such lines out with "
+                    "data.skip_bad=true."
+                )
+            bad.append(Bad(f"{path}:{line}", reason))
+            continue
+        lines.append(line)
+        records.append(record)
+    columns = dict(zip(names, map(list, zip(*records, strict=True)), strict=False))
+    if bad:
+        facts = [*facts, f"{len(bad):,} lines of {name} have the wrong number of cells: they are left out."]
+    return _finish(path, columns, lines, header=header, facts=facts, bad=bad)
+
+
+def _usual_width(records: Sequence[Sequence[str]]) -> int:
+    return Counter(map(len, records)).most_common(1)[0][0] if records else 0
+
+
+def _delimiter(path: str, encoding: str) -> tuple[str, int]:
+    """The delimiter that gives all of the first rows the same number of cells, or else most of them.
+
+    A comma also stands inside numbers and sentences, the others hardly do: they are tried before it.
+    """
+    best: tuple[float, str, int] = (0.0, ",", 1)
+    for delimiter in DELIMITERS:
+        try:
+            records = [record for _, record in islice(_Rows(path, encoding, delimiter), SAMPLE)]
+        except Problem:
+            if delimiter == ",":
+                raise
+            continue
+        width = _usual_width(records)
+        share = sum(len(record) == width for record in records) / len(records) if records else 0.0
+        if width > 1 and share > best[0]:
+            best = (share, delimiter, width)
+    return best[1], best[2]
+
+
+def _has_header(records: Sequence[Sequence[str]]) -> tuple[bool, str]:
+    """Whether the first record names columns: it holds no number, and reads unlike what stands under it."""
+    first, rest = [cell.strip() for cell in records[0]], records[1:]
+    if any(_is_number(cell) for cell in first):
+        return False, "it holds a number"
+    columns = list(zip(*(record for record in rest if len(record) == len(first)), strict=True))
+    for name, column in zip(first, columns, strict=False):
+        filled = [cell for cell in column if not is_missing(cell)]
+        if name and filled and sum(map(_is_number, filled)) >= 0.8 * len(filled):
+            return True, f"numbers stand under '{name}'"
+    for name, column in zip(first, columns, strict=False):
+        if any(cell.strip() == name for cell in column):
+            return False, f"'{name}' stands in the rows below as well"
+    if len(set(first)) < len(first) or not all(first):
+        return False, "its cells are not all different names"
+    return True, "its cells occur nowhere below"
+
+
+def _is_number(cell: str) -> bool:
+    text = cell.strip()
+    return any(text and NOTATIONS[notation].fullmatch(text) for notation in ("point", "comma"))
+
+
+def _names(path: str, first: Sequence[str], width: int) -> tuple[list[str], int]:
+    """Column names from a header; a cell without a name gets one by its place. Raises `Problem` for a name used twice."""
+    names = [cell.strip() or f"column_{number + 1}" for number, cell in enumerate(first)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        places = [str(number + 1) for number, name in enumerate(names) if name == twice[0]]
+        raise Problem(f"{path}: columns {' and '.join(places)} are both named '{twice[0]}': rename one of them.")
+    return names, len(names)
+
+
+def _jsonl(path: str, encoding: str) -> tuple[dict[str, list[Any]], list[int]]:
+    rows: list[dict[str, Any]] = []
+    lines = []
+    for number, line in enumerate(_lines(path, encoding), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise Problem(f"{path}, line {number}: is no JSON ({error}).") from None
+        if not isinstance(row, dict):
+            raise Problem(f"{path}, line {number}: is no JSON object {{...}}, but {type(row).__name__}.")
+        rows.append(row)
+        lines.append(number)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [_cell(row.get(name)) for row in rows] for name in names}, lines
+
+
+def _parquet(path: str) -> dict[str, list[Any]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise Problem(f"{path}: reading Parquet needs pyarrow: pip install 'deepen[data]'.") from None
+    try:
+        with _bytes(path) as raw:
+            table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw.read()))
+    except pyarrow.ArrowInvalid as error:
+        raise Problem(f"{path} is damaged or no Parquet file ({str(error).splitlines()[0]}).") from None
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise Problem(f"{path}: two columns are named '{twice[0]}': rename one of them.")
+    return {name: [_cell(value) for value in table.column(name).to_pylist()] for name in table.column_names}
+
+
+def _cell(value: Any) -> str | None:
+    """A typed value as the text that a CSV file would hold."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
