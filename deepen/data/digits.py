@@ -18,7 +18,7 @@ SUMMARY = "1,797 handwritten digits, 8x8 grey, that come with the install"
 ABOUT = About(
     title="Optical Recognition of Handwritten Digits (the copy in scikit-learn)",
     licence="CC BY 4.0",
-    citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine Learning Repository, 1998.",
+    citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Repository, 1998.",
     homepage="https://archive.ics.uci.edu/dataset/80",
 )
 INK = 16

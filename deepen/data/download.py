@@ -126,7 +126,7 @@ def _complete(url: str, part: Path, most: int, transport: Transport) -> str | No
                 # Nothing after what is there: either it is whole already or it belongs to another file.
                 return None
             return f"{UNREACHED}HTTP {error.code} {error.reason}"
-        except TooLong:
+        except TooLongError:
             return f"it is longer than {most:,} bytes"
         except NETWORK as error:
             grown = part.exists() and part.stat().st_size > have
@@ -140,7 +140,7 @@ def _complete(url: str, part: Path, most: int, transport: Transport) -> str | No
     return reason
 
 
-class TooLong(Exception):
+class TooLongError(Exception):
     """The server sends more than the file can have."""
 
 
@@ -154,12 +154,12 @@ def _append(response: Response, part: Path, have: int, most: int) -> bool:
     length = response.headers.get("Content-Length")
     total = done + int(length) if length is not None and length.isdigit() else None
     if total is not None and total > most:
-        raise TooLong
+        raise TooLongError
     with part.open("ab" if continues else "wb") as file:
         while piece := response.read(CHUNK):
             done += len(piece)
             if done > most:
-                raise TooLong
+                raise TooLongError
             file.write(piece)
             report(f"downloading {part.name.removesuffix('.part')}", done, total or 0)
     return total is None or done == total

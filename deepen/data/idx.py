@@ -1,7 +1,7 @@
 """IDX files, the format of MNIST (LeCun, Cortes, Burges 1998), and data sets that come as four of them.
 
 A file is two zero bytes, a type code, the number of dimensions, each dimension as a big-endian 32-bit number, then the
-values. It lies about plain or gzipped; the digest that is pinned is that of the plain content, for gzip wrappers differ.
+values. It lies about plain or gzipped; the pinned digest is that of the plain content, for gzip wrappers differ.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read(path: Path, out: np.ndarray | None = None, *, sha256: str | None = None
         out = np.empty(shape, dtype=np.uint8)
     elif out.shape != shape:
         raise Problem(f"'{path}' holds an array of {_times(shape)}, expected {_times(out.shape)}.")
-    flat = memoryview(out).cast("B")
+    flat = out.reshape(-1).data
     position = 0
     piece = head[needed:]
     while piece is not None:
@@ -120,7 +120,8 @@ def load_four(
         given=given,
         origins=Numbered(name, train, range(train + test)),
         facts=[
-            f"{train + test:,} grey pictures of {height}x{width} pixels in {len(names)} classes, from '{paths[0].parent}'."
+            f"{train + test:,} grey pictures of {height}x{width} pixels in {len(names)} classes, "
+            f"from '{paths[0].parent}'."
         ],
     )
 

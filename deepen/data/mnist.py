@@ -40,7 +40,7 @@ class Config(recipe.Data):
     """How MNIST is split."""
 
     validation_fraction: float = 5000 / 60000
-    """Share of the 60,000 training pictures kept for validation: 5,000 by default. The test part is the official one."""
+    """Share of the 60,000 training pictures kept for validation: 5,000 by default. The test part is official."""
 
 
 def load(source: str, options: recipe.Data, seed: int) -> Dataset:

@@ -24,15 +24,15 @@ class Numbered(Sequence[str]):
     name: str
     boundary: int
     """Rows before it are the train part, those after it the test part, each counted from 0."""
-    index: Sequence[int] | np.ndarray | range
+    rows: Sequence[int] | np.ndarray
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.rows)
 
     def __getitem__(self, row):  # type: ignore[no-untyped-def]
         if isinstance(row, slice):
-            return replace(self, index=self.index[row])
-        number = int(self.index[row])
+            return replace(self, rows=self.rows[row])
+        number = int(self.rows[row])
         if number < self.boundary:
             return f"{self.name} train #{number}"
         return f"{self.name} test #{number - self.boundary}"
@@ -94,7 +94,7 @@ def _columns(rows: Tensor, target: Tensor, index: np.ndarray, origins: Sequence[
     picked = torch.from_numpy(index)
     named: Sequence[str] | None = None
     if isinstance(origins, Numbered):
-        named = replace(origins, index=index)
+        named = replace(origins, rows=index)
     elif origins is not None:
         named = [origins[number] for number in index.tolist()]
     return Columns({"input": rows.index_select(0, picked), "target": target.index_select(0, picked)}, named)

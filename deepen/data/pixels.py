@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -64,8 +64,8 @@ DAMAGE = (
 )
 
 
-class Unreadable(Exception):
-    """A picture that cannot be used; the message is the reason. Turned into `Bad` or `Problem` by who knows its name."""
+class UnreadableError(Exception):
+    """A picture that cannot be used; the message is the reason. Who knows its name makes a `Bad` or `Problem` of it."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,17 @@ class ImagePreprocess(Preprocess):
     def fit(cls, rows: Tensor) -> ImagePreprocess:
         """The mean and deviation of each channel of the training rows, uint8 [N, H, W, C]."""
         count, height, width, channels = rows.shape
-        total, squares = np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64)
-        step = max(1, 2**22 // (height * width * channels))
+        size = height * width * channels
+        total, squares = np.zeros(channels), np.zeros(channels)
+        flat = rows.reshape(count, size).numpy()
+        step = max(1, min(256, 2**22 // size))
+        # 256 squares of a byte stay under 2**24, so float32 sums are exact whatever their order; float64 sums after
+        # that are exact too, and no machine comes to another result. In numpy, for short torch operations on several
+        # threads stall where the cores are busy.
         for start in range(0, count, step):
-            # Whole numbers, so that neither threads nor the order of summation can change the result.
-            chunk = rows[start : start + step].reshape(-1, channels).numpy()
-            for channel in range(channels):
-                counts = np.bincount(chunk[:, channel], minlength=256)
-                total[channel] += int(counts @ np.arange(256))
-                squares[channel] += int(counts @ np.arange(256) ** 2)
+            values = flat[start : start + step].astype(np.float32)
+            total += values.sum(0).astype(np.float64).reshape(-1, channels).sum(0)
+            squares += np.square(values, out=values).sum(0).astype(np.float64).reshape(-1, channels).sum(0)
         pixels = count * height * width
         mean = total / pixels
         std = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
@@ -145,13 +147,13 @@ class ImagePreprocess(Preprocess):
             for number, item in enumerate(items):
                 try:
                     rows[number] = self.row(item)
-                except Unreadable as error:
+                except UnreadableError as error:
                     name = f"'{item}'" if isinstance(item, str | Path) else f"Item {number}"
                     raise Problem(f"{name} cannot be used as a picture: {error}.") from None
         return torch.from_numpy(rows)
 
     def row(self, item: Any) -> np.ndarray:
-        """One item as uint8 [H, W, C]. Raises `Unreadable`; call it inside `quiet()`."""
+        """One item as uint8 [H, W, C]. Raises `UnreadableError`; call it inside `quiet()`."""
         if isinstance(item, np.ndarray | Tensor):
             return self._from_array(item.detach().cpu().numpy() if isinstance(item, Tensor) else item)
         with opened(item) as image:
@@ -199,14 +201,14 @@ class ImagePreprocess(Preprocess):
         if shaped.shape == (self.channels, self.height, self.width) != (self.height, self.width, self.channels):
             shaped = shaped.transpose(1, 2, 0)
         if shaped.shape != (self.height, self.width, self.channels):
-            raise Unreadable(f"received {received}, expected {expected}")
+            raise UnreadableError(f"received {received}, expected {expected}")
         if shaped.dtype == np.uint8:
             return shaped
         if shaped.dtype.kind != "f":
-            raise Unreadable(f"received an array of {array.dtype}, expected uint8 or floats in 0..1")
+            raise UnreadableError(f"received an array of {array.dtype}, expected uint8 or floats in 0..1")
         low, high = float(shaped.min()), float(shaped.max())
         if not (low >= 0 and high <= 1):
-            raise Unreadable(f"received floats from {low:g} to {high:g}, expected 0..1 (or uint8 in 0..255)")
+            raise UnreadableError(f"received floats from {low:g} to {high:g}, expected 0..1 (or uint8 in 0..255)")
         return np.rint(shaped * 255).astype(np.uint8)
 
 
@@ -214,7 +216,7 @@ KIND = ImagePreprocess
 
 
 def header(item: Any) -> Header:
-    """The size and channels of a picture, its pixels not decoded. Raises `Unreadable`; call it inside `quiet()`."""
+    """The size and channels of a picture, no pixel decoded. Raises `UnreadableError`; call it inside `quiet()`."""
     with opened(item) as image:
         width, height = image.size
         if _orientation(image) >= 5:
@@ -226,33 +228,38 @@ def header(item: Any) -> Header:
 def opened(item: Any) -> Iterator[Pillow.Image]:
     """The picture of a path, of bytes, or a PIL image itself, its size checked before any pixel is decoded.
 
-    Errors of decoding inside the block become `Unreadable` too.
+    Errors of decoding inside the block become `UnreadableError` too.
     """
     if isinstance(item, Pillow.Image):
         yield item
         return
     if not isinstance(item, str | Path | bytes):
-        raise Unreadable(f"received {type(item).__name__}, expected a path, bytes, a PIL image or an array")
-    try:
-        file: Any = io.BytesIO(item) if isinstance(item, bytes) else Path(item).open("rb")
-    except OSError as error:
-        raise Unreadable(_plainly(error)) from None
-    with file:
+        raise UnreadableError(f"received {type(item).__name__}, expected a path, bytes, a PIL image or an array")
+    with _file(item) as file:
         if not file.read(1):
-            raise Unreadable("the file is empty (0 bytes)")
+            raise UnreadableError("the file is empty (0 bytes)")
         file.seek(0)
         try:
             with Pillow.open(file, formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise Unreadable(
+                    raise UnreadableError(
                         f"it unfolds to {width:,} x {height:,} pixels, over the limit of {MAX_PIXELS // 10**6} million"
                     )
                 yield image
         except Pillow.DecompressionBombError:
-            raise Unreadable(f"it unfolds to more than the limit of {MAX_PIXELS // 10**6} million pixels") from None
+            raise UnreadableError(
+                f"it unfolds to more than the limit of {MAX_PIXELS // 10**6} million pixels"
+            ) from None
         except DAMAGE as error:
-            raise Unreadable(_plainly(error)) from None
+            raise UnreadableError(_plainly(error)) from None
+
+
+def _file(item: str | Path | bytes) -> BinaryIO:
+    try:
+        return io.BytesIO(item) if isinstance(item, bytes) else Path(item).open("rb")
+    except OSError as error:
+        raise UnreadableError(_plainly(error)) from None
 
 
 def pixels_of(image: Pillow.Image, channels: int, height: int, width: int) -> np.ndarray:
@@ -280,12 +287,12 @@ def _plain(image: Pillow.Image, mode: str) -> Pillow.Image:
     if image.mode == "I":
         values = np.asarray(image).astype(np.float64)
         if values.size and not (values.min() >= 0 and values.max() <= 65535):
-            raise Unreadable("its whole-number pixels go beyond 16 bits, which is no picture in a known scale")
+            raise UnreadableError("its whole-number pixels go beyond 16 bits, which is no picture in a known scale")
         return _scaled(values, 65535).convert(mode)
     if image.mode == "F":
         values = np.asarray(image).astype(np.float64)
         if values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise Unreadable("its floating-point pixels go beyond 0..1, which is no picture in a known scale")
+            raise UnreadableError("its floating-point pixels go beyond 0..1, which is no picture in a known scale")
         return _scaled(values, 1).convert(mode)
     if image.has_transparency_data:
         colours = image.convert("RGBA")
@@ -313,7 +320,7 @@ def _is_grey(image: Pillow.Image) -> bool:
 
 
 def _orientation(image: Pillow.Image) -> int:
-    """The EXIF orientation, 1 for upright. Unreadable EXIF is no reason to refuse a picture."""
+    """The EXIF orientation, 1 for upright. UnreadableError EXIF is no reason to refuse a picture."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except DAMAGE:
@@ -339,7 +346,7 @@ _outer: Any = None
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings (corrupt EXIF, bombs) from the user; what matters is raised as `Unreadable`.
+    """Keep Pillow's warnings (corrupt EXIF, bombs) from the user; what matters is raised as `UnreadableError`.
 
     Warning filters belong to the process, so overlapping blocks of several threads share one.
     """
