@@ -61,8 +61,10 @@ class Task(ABC):
     goal: Goal
 
     @abstractmethod
-    def study(self, train: Columns) -> None:
-        """Look at the training split once, before the first step: class weights, the trivial baseline."""
+    def study(self, train: Columns, preprocess: Preprocess) -> None:
+        """Look at the training split, before the first step and before `baseline`: class weights, the trivial answer.
+
+        A task that acts for its data is not asked."""
 
     @abstractmethod
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
@@ -85,8 +87,8 @@ class Task(ABC):
         """The same metrics for the trivial answer (the commonest class, the mean, a random policy)."""
 
     @abstractmethod
-    def examples(self, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
-        """Model inputs, float32 [count, ...], always the same ones: goldens of the bundle and probes."""
+    def examples(self, model: nn.Module, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
+        """Inputs of `model`, float32 [count, ...], always the same ones: goldens of the bundle and probes."""
 
     @abstractmethod
     def answer(self, output: Tensor) -> list[dict[str, Any]]:
@@ -115,7 +117,7 @@ class Supervised(Task):
         return {"loss": loss.detach(), **numbers}
 
     @final
-    def examples(self, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
+    def examples(self, model: nn.Module, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
         count = min(count, len(columns))
         return preprocess.tensor(columns.take(torch.arange(count))["input"])
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepen.data.dataset import Columns
+from deepen.data.preprocess import Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.spec import Category, Spec
 from deepen.tasks.base import Batch, Goal, Rows, Supervised
@@ -77,7 +78,7 @@ class Classify(Supervised, Weighted):
         self._frequency: Tensor | None = None
         self._plain = config.loss == "cross-entropy" and config.class_weights == "none"
 
-    def study(self, train: Columns) -> None:
+    def study(self, train: Columns, preprocess: Preprocess) -> None:
         counts = torch.bincount(train["target"], minlength=len(self.names)).double()
         # One imagined sample a class keeps the log loss of the baseline finite for a class that train lacks.
         self._frequency = (counts + 1) / (counts + 1).sum()

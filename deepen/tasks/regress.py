@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepen.data.dataset import Columns
+from deepen.data.preprocess import Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.spec import Quantity, Spec
 from deepen.tasks.base import Batch, Goal, Rows, Supervised
@@ -28,7 +29,7 @@ class Config:
     """What is minimised, and which metric decides."""
 
     loss: Literal["mse", "mae", "huber"] = "mse"
-    """mse: squared error; mae: absolute error, which asks for the median; huber: squared when small, absolute beyond."""
+    """mse: squared error; mae: absolute error, which asks for the median; huber: squared if small, absolute beyond."""
     delta: float = 1.0
     """huber: where squared turns into absolute, in standard deviations of the target."""
     goal: Literal["r2", "rmse", "mae", "loss"] = "r2"
@@ -57,11 +58,11 @@ class Regress(Supervised, Weighted):
         self.config = config
         self.names = spec.output.names
         self.goal = Goal(config.goal, "max" if config.goal == "r2" else "min")
-        self._mean = torch.tensor(spec.output.mean or (0.0,) * len(self.names), dtype=torch.float64)
-        self._scale = torch.tensor(spec.output.scale or (1.0,) * len(self.names), dtype=torch.float64)
+        self._mean = torch.tensor(spec.output.mean or (0.0,) * len(self.names))
+        self._scale = torch.tensor(spec.output.scale or (1.0,) * len(self.names))
         self._centre: Tensor | None = None
 
-    def study(self, train: Columns) -> None:
+    def study(self, train: Columns, preprocess: Preprocess) -> None:
         self._centre = train["target"].double().mean(dim=0)
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -130,11 +131,11 @@ class Regress(Supervised, Weighted):
 
     def _standard(self, target: Tensor) -> Tensor:
         mean, scale = self._on(target)
-        return ((target - mean) / scale).float()
+        return (target - mean) / scale
 
     def _usual(self, answer: Tensor) -> Tensor:
         mean, scale = self._on(answer)
-        return (answer * scale + mean).float()
+        return answer * scale + mean
 
     def _on(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         if self._mean.device != tensor.device:
