@@ -1,4 +1,4 @@
-"""The target column of a table: which one it is, whether it names classes or holds numbers, and what is odd about it."""
+"""The target column of a table: which one it is, whether it names classes or holds numbers, what is odd about it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _numbered_classes(column: str, values: np.ndarray, finite: np.ndarray, *, to
 
 
 def _named_classes(column: str, cells: Sequence[Any], missing: Sequence[str]) -> Answer:
-    plain = ["" if cell is None else texts([cell])[0] or str(cell).strip() for cell in cells]
+    plain = ["" if cell is None else text or str(cell).strip() for cell, text in zip(cells, texts(cells), strict=True)]
     counts = Counter(plain)
     gone = {name for name in counts if is_missing(name, missing)}
     kept = {name: count for name, count in counts.items() if name not in gone}
@@ -146,7 +146,7 @@ def _need_classes(column: str, num_classes: int, names: Sequence[str], rows: int
 
 
 def _reads_as_name(word: str, count: int, others: dict[str, int], blanks: int) -> bool:
-    """Whether a word such as NA is a class: real blanks stand beside it, or it looks and counts like the other names."""
+    """Whether a word such as NA is a class: real blanks stand beside it, or it looks and counts like the others."""
     if not others:
         return False
     if blanks:

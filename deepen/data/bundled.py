@@ -5,26 +5,21 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from sklearn import datasets
 
 from deepen.data.dataset import Dataset
 from deepen.data.reading import RawTable
 from deepen.data.tables import build, refuse_file_options
 from deepen.recipe import Data
 
-LOADERS = {
-    "iris": datasets.load_iris,
-    "wine": datasets.load_wine,
-    "breast-cancer": datasets.load_breast_cancer,
-    "diabetes": datasets.load_diabetes,
-}
-
 
 def from_scikit(name: str, target: str, options: Data, seed: int) -> Dataset:
     """The table `name` of scikit-learn with its answers in column `target`; classes stand in scikit-learn's order."""
+    from sklearn import datasets
+
     refuse_file_options(name, options)
+    loader = getattr(datasets, "load_" + name.replace("-", "_"))
     # In the units of the measurements: scaling is the work of the preprocessing.
-    bunch = LOADERS[name](scaled=False) if name == "diabetes" else LOADERS[name]()
+    bunch = loader(scaled=False) if name == "diabetes" else loader()
     columns = {str(column): bunch.data[:, number].tolist() for number, column in enumerate(bunch.feature_names)}
     class_names = None
     if "target_names" in bunch:

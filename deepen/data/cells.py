@@ -88,19 +88,26 @@ def texts(cells: Sequence[Any], missing: Collection[str] = (), known: Collection
 
 
 def days(cells: Sequence[Any], order: str) -> tuple[np.ndarray, list[int]]:
-    """float64 [N, 4]: days since year 1 with their fraction, month from 0, weekday from Monday 0, hour; and wrong places.
+    """float64 [N, 4]: days since year 1 with their fraction, month and weekday (Monday) from 0, hour; and wrong places.
 
     `order` is how dates are written, "ymd", "dmy" or "mdy". Clocks are read as they stand, without their time zone.
     """
     values = np.full((len(cells), 4), math.nan)
     wrong = []
+    known: dict[Any, tuple[float, ...] | None] = {}
     for place, cell in enumerate(cells):
-        moment = _moment(cell, order)
-        if moment is not None:
-            fraction = (moment.hour * 3600 + moment.minute * 60 + moment.second) / 86400
-            values[place] = (moment.toordinal() + fraction, moment.month - 1, moment.weekday(), moment.hour)
-        elif not is_missing(cell):
+        if cell not in known:
+            moment = _moment(cell, order)
+            if moment is not None:
+                fraction = (moment.hour * 3600 + moment.minute * 60 + moment.second) / 86400
+                known[cell] = (moment.toordinal() + fraction, moment.month - 1, moment.weekday(), moment.hour)
+            else:
+                known[cell] = (math.nan,) * 4 if is_missing(cell) else None
+        read = known[cell]
+        if read is None:
             wrong.append(place)
+        else:
+            values[place] = read
     return values, wrong
 
 
@@ -121,6 +128,7 @@ def _moment(cell: Any, order: str) -> datetime | None:
         "mdy": (third, first, second),
     }[order]
     try:
-        return datetime(int(year), int(month), int(day), *(int(part or 0) for part in clock))
+        hour, minute, second = (int(part or 0) for part in clock)
+        return datetime(int(year), int(month), int(day), hour, minute, second)
     except ValueError:
         return None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -80,7 +80,7 @@ class Choice:
     name: str
     values: tuple[str, ...]
     other: bool
-    """Whether training cells were too rare for a place of their own. Unseen cells are then read as such, else as none."""
+    """Whether training cells were too rare for a place of their own. Unseen cells are read as such, else as none."""
     gaps: bool
     missing: tuple[str, ...] = ()
 
@@ -167,7 +167,7 @@ def fit_number(
 
 
 def fit_choice(name: str, cells: Sequence[Any], most: int, *, missing: tuple[str, ...] = ()) -> Choice:
-    """A `Choice` from the training cells. Categories with hardly a sample, or beyond the `most` commonest, are merged."""
+    """A `Choice` from the training cells. Categories with hardly a sample, or beyond the `most` commonest, merge."""
     read = texts(cells, missing)
     counts = Counter(text for text in read if text is not None)
     least = max(2, min(10, len(cells) // 200))
@@ -236,7 +236,7 @@ class TablePreprocess(Preprocess):
         rows = [self._row(item, number) for number, item in enumerate(items)]
         return self.encode_columns({column.name: [row[column.name] for row in rows] for column in self.columns})
 
-    def encode_columns(self, cells: dict[str, Sequence[Any]]) -> Tensor:
+    def encode_columns(self, cells: Mapping[str, Sequence[Any]]) -> Tensor:
         """The same, from the cells of each column [N]."""
         parts = [column.encode(cells[column.name]) for column in self.columns]
         return torch.from_numpy(np.concatenate(parts, axis=1))
@@ -255,7 +255,7 @@ class TablePreprocess(Preprocess):
         return cls([_column(column) for column in data["columns"]], **rest)
 
     def _positions(self, width: int) -> list[str]:
-        """Column names of a row that has none: without or with the target, which then stands last unless it had a place."""
+        """Column names of a row that has none, without or with the target."""
         return self.features if width == len(self.features) else [*self.features, self.target]
 
     def _row(self, item: Any, number: int) -> dict[str, Any]:

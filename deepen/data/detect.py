@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,22 +34,25 @@ def detect(
     from the rows that train. `splits_by` marks the column that rows are split by in time.
     """
     missing = tuple(missing)
-    filled = [cell for cell in cells if not is_missing(cell, missing)]
+    counts = Counter(cells)
+    filled = {cell: count for cell, count in counts.items() if not is_missing(cell, missing)}
     trained = [cells[row] for row in train.tolist()]
-    if len({str(cell).strip() for cell in trained if not is_missing(cell, missing)}) < 2:
-        some = any(not is_missing(cell, missing) for cell in trained)
-        if some and any(is_missing(cell, missing) for cell in trained):
+    seen = set(trained)
+    if len({str(cell).strip() for cell in seen if cell in filled}) < 2:
+        some = any(cell in filled for cell in seen)
+        if some and any(cell not in filled for cell in seen):
             return columns.Presence(name, missing), []
         what = "always holds the same value" if some else "is empty"
         text = f"Column '{name}' {what} in the training rows: it is left out."
         return None, [Finding("warning", "constant-column", text, "Remove the column, or fill it.")]
     if not any(isinstance(cell, str) and re.fullmatch(r"[+-]?0\d+", cell.strip()) for cell in filled):
         notation, values, wrong = _as_numbers(cells, missing)
-        if len(wrong) <= (1 - MOSTLY) * len(filled):
+        if len(wrong) <= (1 - MOSTLY) * sum(filled.values()):
             return _number(name, cells, values, wrong, train, bins, notation, missing)
-    if any(not isinstance(cell, int | float | np.number) for cell in filled):
+    # Hardly a text is a date: one cell that is none in any order settles it.
+    if not all(days([next(iter(filled))], order)[1] for order in ORDERS):
         order, moments, wrong, ambiguous = _as_dates(cells)
-        if len(wrong) == 0:
+        if not wrong:
             told = []
             if ambiguous:
                 text = f"The dates of '{name}' can be read month first or day first: they are read month first."

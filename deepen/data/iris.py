@@ -7,14 +7,13 @@ from deepen.data.bundled import from_scikit
 from deepen.data.dataset import About, Dataset
 from deepen.recipe import Data
 
-SUMMARY = "iris flowers: 150 rows, 4 numbers, 3 species"
+SUMMARY = "150 iris flowers: 4 measurements, 3 species"
 ABOUT = About(
     title="Iris",
-    licence="public domain",
-    citation="R. A. Fisher: The use of multiple measurements in taxonomic problems. Annals of Eugenics 7 (1936), 179-188.",
+    licence="CC BY 4.0",
+    citation="R. A. Fisher: The use of multiple measurements in taxonomic problems. Annals of Eugenics 7 (1936).",
     homepage="https://archive.ics.uci.edu/dataset/53/iris",
 )
-
 Config = tables.Config
 
 

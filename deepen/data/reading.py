@@ -314,7 +314,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _names(path: str, first: Sequence[str], width: int) -> tuple[list[str], int]:
-    """Column names from a header; a cell without a name gets one by its place. Raises `Problem` for a name used twice."""
+    """Column names from a header, those without one named by their place. Raises `Problem` for a name used twice."""
     names = [cell.strip() or f"column_{number + 1}" for number, cell in enumerate(first)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:

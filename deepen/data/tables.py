@@ -31,8 +31,9 @@ class Config(Data):
 
     answer: Literal["class", "number"] | None = None
     """Whether the target names a class or is a number to estimate. Default: decided from the column."""
-    bins: int = 32
-    """Pieces that the range of a number is cut into at the quantiles of the training rows; 0 gives the number alone."""
+    bins: int | None = None
+    """Pieces that the range of a number is cut into at the quantiles of the training rows; 0 gives the number alone.
+    Default: by the number of training rows, up to 64."""
     categories: int = 64
     """Most categories of a column that get a place of their own; rarer ones share one."""
     missing: tuple[str, ...] = ()
@@ -100,7 +101,7 @@ def build(
     facts: Sequence[str] = (),
     class_names: Sequence[str] | None = None,
 ) -> Dataset:
-    """A data set from columns of cells. `given` names the split of each row; `class_names` fixes the order of classes."""
+    """A data set from columns of cells. `given` is the split of each row, `class_names` fixes the order of classes."""
     config = options if isinstance(options, Config) else Config(**vars(options))
     features = [column for column in table.columns if column != target]
     if not features:
@@ -134,6 +135,7 @@ def build(
         times=_times(columns, config.time),
         names=names,
     )
+    bins = _bins(len(parts["train"])) if config.bins is None else config.bins
     plans = []
     for column in features:
         if column == config.group:
@@ -143,7 +145,7 @@ def build(
             column,
             columns[column],
             parts["train"],
-            bins=config.bins,
+            bins=bins,
             most=config.categories,
             missing=config.missing,
             splits_by=column == config.time,
@@ -204,6 +206,11 @@ def _join(table: RawTable, test: RawTable, source: str, test_source: str) -> tup
         bad=[*table.bad, *test.bad],
     )
     return joined, np.array(["train"] * len(table.lines) + ["test"] * len(test.lines))
+
+
+def _bins(rows: int) -> int:
+    """Pieces for a number: each with rows enough that its height is no accident."""
+    return 32
 
 
 def _pick(cells: Sequence[Any], rows: np.ndarray) -> list[Any]:
