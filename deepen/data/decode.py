@@ -1,0 +1,282 @@
+"""Decoding many picture files once: in threads, checked, and kept on disk under the digest of their content.
+
+A kept entry is a folder of two files, `rows` (uint8 [N, H, W, C]) and `manifest.json` (shape, names, bad files,
+checksums of both). It is written under another name and renamed when whole; one that does not agree with its checksums
+is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+from torch import Tensor
+
+from deepen.data import places
+from deepen.data.dataset import Bad
+from deepen.data.piles import Listing, Pile
+from deepen.data.pixels import Header, ImagePreprocess, UnreadableError, header, quiet
+from deepen.data.progress import report
+
+# Raise it with every change of what a picture is decoded to.
+VERSION = 1
+BATCH = 32
+LARGE = 2**29
+BLOCK = 2**24
+BLOCKS_CHECKED_WHEN_MAPPED = 16
+SIDES = (32, 48, 64, 96, 128)
+DEFAULT_SIDE = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What pictures are brought to. None leaves it to be decided from them."""
+
+    height: int | None = None
+    width: int | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The pictures of a pile that could be read, and what is known of the rest."""
+
+    rows: Tensor
+    """uint8 [N, H, W, C]; mapped from disk where they are large."""
+    names: list[str]
+    """The relative name of each row."""
+    bad: list[Bad]
+    listing: Listing
+    facts: list[str] = field(default_factory=list)
+    folder: Path | None = None
+    """Where large rows are mapped from, and where parts of them may be laid down; None for rows in memory."""
+
+
+def decode(pile: Pile, shape: Shape, *, threads: int | None = None) -> Decoded:
+    """All pictures of a pile, from the cache where they have been decoded before."""
+    digest = pile.digest()
+    wanted = [VERSION, PIL.__version__, digest, shape.height, shape.width, shape.channels]
+    entry = places.cache_folder() / "decoded" / hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:32]
+    kept = _kept(entry)
+    if kept is not None:
+        return kept
+    made = _decode(pile, shape, threads, entry)
+    if made.folder is not None or not len(made.rows):
+        return made
+    try:
+        _keep(entry, made)
+    except OSError as error:
+        made.facts.append(
+            f"The decoded pictures could not be kept in '{entry.parent}' ({error.strerror}): the next start decodes "
+            "them again (XDG_CACHE_HOME names another place)."
+        )
+    return made
+
+
+def decode_items(
+    items: Iterable[tuple[int, Any]],
+    preprocess: ImagePreprocess,
+    out: np.ndarray,
+    *,
+    threads: int | None = None,
+) -> dict[int, str]:
+    """Write each numbered item as row `out[number]`, uint8 [N, H, W, C]; the reasons for those that cannot be read."""
+
+    def write(number: int, item: Any) -> None:
+        out[number] = preprocess.row(item)
+
+    return _each(items, write, len(out), "decoding pictures", threads)
+
+
+def survey(pile: Pile, *, threads: int | None = None) -> tuple[dict[int, Header], dict[int, str]]:
+    """The headers of all pictures by number, and the reasons for those that have none."""
+    headers: dict[int, Header] = {}
+
+    def look(number: int, item: Any) -> None:
+        headers[number] = header(item)
+
+    return headers, _each(pile.items(), look, 0, "looking at pictures", threads)
+
+
+def choose(headers: Iterable[Header], shape: Shape) -> tuple[int, int, int, list[str]]:
+    """Height, width and channels for pictures of these headers, and why, in sentences."""
+    sizes = Counter((one.height, one.width) for one in headers)
+    facts = []
+    height, width = sizes.most_common(1)[0][0]
+    if shape.height and shape.width:
+        if len(sizes) > 1 or (height, width) != (shape.height, shape.width):
+            facts.append(f"Pictures are brought to {shape.height}x{shape.width}: shorter side scaled, centre cropped.")
+        height, width = shape.height, shape.width
+    elif len(sizes) == 1 and max(height, width) <= SIDES[-1]:
+        facts.append(f"All pictures are {height}x{width} pixels and stay so.")
+    else:
+        shorter = statistics.median(min(one.height, one.width) for one in headers)
+        fitting = [side for side in SIDES if side <= shorter]
+        side = min(max(fitting, default=SIDES[0]), DEFAULT_SIDE)
+        what = f"All pictures are {height}x{width}" if len(sizes) == 1 else f"Pictures come in {len(sizes):,} sizes"
+        facts.append(
+            f"{what} (median shorter side {shorter:g}): they are brought to {side}x{side}, shorter side scaled, "
+            "centre cropped (data.size=... for another)."
+        )
+        height = width = side
+    grey = sum(one.channels == 1 for one in headers)
+    total = sum(sizes.values())
+    channels = shape.channels or (1 if grey == total else 3)
+    if channels == 3 and grey:
+        facts.append(f"{grey:,} of {total:,} pictures are grey and are kept in three equal channels.")
+    return height, width, channels, facts
+
+
+def _decode(pile: Pile, shape: Shape, threads: int | None, entry: Path) -> Decoded:
+    headers, reasons = survey(pile, threads=threads)
+    listing = pile.listing()
+    if not headers:
+        bad = [Bad(listing.pictures[number], reason) for number, reason in sorted(reasons.items())]
+        return Decoded(torch.empty((0, 1, 1, 1), dtype=torch.uint8), [], bad, listing)
+    height, width, channels, facts = choose(list(headers.values()), shape)
+    rows_shape = (len(listing.pictures), height, width, channels)
+    rows = np.zeros(rows_shape, dtype=np.uint8)
+    unfitted = ImagePreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
+    items = ((number, item) for number, item in pile.items() if number not in reasons)
+    reasons |= decode_items(items, unfitted, rows, threads=threads)
+    if reasons:
+        rows = rows[[number for number in range(len(rows)) if number not in reasons]]
+    return Decoded(
+        torch.from_numpy(rows),
+        [name for number, name in enumerate(listing.pictures) if number not in reasons],
+        [Bad(listing.pictures[number], reason) for number, reason in sorted(reasons.items())],
+        listing,
+        facts,
+    )
+
+
+def _each(
+    items: Iterable[tuple[int, Any]],
+    work: Callable[[int, Any], None],
+    total: int,
+    what: str,
+    threads: int | None,
+) -> dict[int, str]:
+    """Do `work` on every item in threads, few of them held at a time; the reasons of those that are unreadable."""
+    count = threads or len(os.sched_getaffinity(0))
+    reasons: dict[int, str] = {}
+    done = 0
+
+    def batch(several: list[tuple[int, Any]]) -> list[tuple[int, str]]:
+        failed = []
+        for number, item in several:
+            try:
+                work(number, item)
+            except UnreadableError as error:
+                failed.append((number, str(error)))
+        return failed
+
+    with quiet(), ThreadPoolExecutor(count) as pool:
+        waiting: deque[tuple[int, Future[list[tuple[int, str]]]]] = deque()
+        for several in _batches(items):
+            waiting.append((len(several), pool.submit(batch, several)))
+            while len(waiting) > 4 * count:
+                size, future = waiting.popleft()
+                reasons |= dict(future.result())
+                done += size
+                report(what, done, total)
+        for size, future in waiting:
+            reasons |= dict(future.result())
+            done += size
+            report(what, done, total)
+    return reasons
+
+
+def _batches(items: Iterable[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
+    iterator = iter(items)
+    while several := list(islice(iterator, BATCH)):
+        yield several
+
+
+def _keep(entry: Path, made: Decoded) -> None:
+    """Write an entry whole or not at all. Raises `OSError`."""
+    partial = entry.with_name(f".{entry.name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        flat = made.rows.reshape(-1).numpy()
+        blocks = [flat[start : start + BLOCK] for start in range(0, len(flat), BLOCK)]
+        with (partial / "rows").open("wb") as file:
+            for block in blocks:
+                file.write(block.data)
+            file.flush()
+            os.fsync(file.fileno())
+        body = json.dumps(
+            {
+                "shape": list(made.rows.shape),
+                "blocks": [zlib.crc32(block.data) for block in blocks],
+                "names": made.names,
+                "bad": [[bad.path, bad.reason] for bad in made.bad],
+                "pictures": len(made.listing.pictures),
+                "others": made.listing.others,
+                "empty": made.listing.empty,
+                "facts": made.facts,
+            }
+        )
+        (partial / "manifest.json").write_text(hashlib.sha256(body.encode()).hexdigest() + "\n" + body)
+        # A damaged entry of that name has been found wanting before; it makes room.
+        shutil.rmtree(entry, ignore_errors=True)
+        partial.rename(entry)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _kept(entry: Path) -> Decoded | None:
+    """An entry of the cache; None where there is none or where it is damaged."""
+    try:
+        checksum, _, body = (entry / "manifest.json").read_text().partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if hashlib.sha256(body.encode()).hexdigest() != checksum:
+        return None
+    manifest = json.loads(body)
+    rows = _rows(entry / "rows", tuple(manifest["shape"]), manifest["blocks"])
+    if rows is None:
+        return None
+    bad = [Bad(path, reason) for path, reason in manifest["bad"]]
+    # The order of pictures within a listing only mattered while they were decoded.
+    listing = Listing(tuple(manifest["names"]), manifest["others"], tuple(manifest["empty"]))
+    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"])
+
+
+def _rows(path: Path, shape: tuple[int, ...], checksums: list[int]) -> Tensor | None:
+    try:
+        if path.stat().st_size != int(np.prod(shape)):
+            return None
+        rows = np.empty(shape, dtype=np.uint8)
+        flat = rows.reshape(-1).data
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+
+    def right(number: int) -> bool:
+        block = flat[number * BLOCK : (number + 1) * BLOCK]
+        return os.preadv(descriptor, [block], number * BLOCK) == len(block) and zlib.crc32(block) == checksums[number]
+
+    try:
+        # Reading and checksums let go of the interpreter lock.
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            return torch.from_numpy(rows) if all(pool.map(right, range(len(checksums)))) else None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
