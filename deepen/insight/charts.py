@@ -118,8 +118,8 @@ def line_chart(
     percent_y: bool = False,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
-    width: float = 640,
-    height: float = 340,
+    width: float = 560,
+    height: float = 320,
     behind: str = "",
 ) -> str:
     """A chart of lines and dots as SVG.
@@ -159,7 +159,7 @@ def bar_chart(
     *,
     percent: bool = False,
     colours: Sequence[int] | None = None,
-    width: float = 640,
+    width: float = 560,
     row: float = 22,
 ) -> str:
     """Horizontal bars, one a name, each with its value."""

@@ -1,0 +1,93 @@
+"""What each metric and setting means, in one sentence for someone who is learning, and what a result says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deepen.insight.curves import plain, shown, words
+from deepen.insight.ink import number, percent
+from deepen.spec import Action, Category, Nothing, Output
+
+METRICS = {
+    "accuracy": "The share of samples whose class was named rightly.",
+    "balanced_accuracy": "The mean over the classes of the share recognised: a rare class counts as a common one.",
+    "top5_accuracy": "How often the right class was among the five most probable ones.",
+    "macro_f1": "The mean over the classes of the F1 score, which asks both that a class is found and that it is not "
+    "said in vain; 1 is best.",
+    "auroc": "How often a random sample of a class gets a higher score than a random sample of another; 0.5 is chance, "
+    "1 is best.",
+    "log_loss": "The surprise at the truth: the mean of −ln(the probability given to the right class); 0 is best, and "
+    "being sure and wrong costs most.",
+    "loss": "What training makes small; 0 is usually best.",
+    "calibration_error": "The mean gap between how sure the model was and how often it was right; 0 is best.",
+    "r2": "The share of the target's variance that is explained; 1 is best, 0 is no better than the mean.",
+    "rmse": "The typical error in the target's own units, large errors weighing more (root of the mean squared error).",
+    "mae": "The mean error in the target's own units, either way.",
+    "mse": "The mean squared error.",
+    "return": "The sum of rewards in one episode, on average.",
+    "mean_return": "The sum of rewards in one episode, on average.",
+    "episode_length": "Steps until an episode ends, on average.",
+    "brier": "The mean squared distance between the probabilities and the truth; 0 is best.",
+    "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
+}
+
+ALIASES = {"ece": "calibration_error", "f1_macro": "macro_f1", "cross_entropy": "log_loss", "auc": "auroc"}
+
+PICTURES = {
+    "loss": "What training makes small. While both fall, it learns; where validation rises and training still falls, "
+    "it learns by heart.",
+    "schedule": "The learning rate: how far one step goes. Large at first to get far, small at the end to settle.",
+    "confusion": "Blue is right, orange is wrong; a strong orange square is a pair of classes that it mixes up.",
+    "reliability": "Dots on the dashed line mean that when it says 80 %, it is right 80 times in 100. Below the line it "
+    "is too sure of itself, above it too modest.",
+    "samples": "Nine training samples as they are stored, with their labels. If a label looks wrong here, it is.",
+    "augment": "What the model sees instead of the same picture each time. If you can no longer tell what it is, "
+    "neither can the model: turn the strength down.",
+    "predicted": "Each dot is a sample that was held back; on the dashed line the answer is exact.",
+    "residuals": "Errors should be a level band around zero. A slope or a funnel is something still to be learnt.",
+    "boundary": "The colour is what the model answers at every point, paler where it is less sure.",
+    "progress": "The same random numbers turned into pictures again and again while it learns.",
+    "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, well before it explodes.",
+}
+
+
+def meaning(metric: str) -> str:
+    """One sentence on a metric; empty for one that is not known here."""
+    name = plain(metric)
+    return METRICS.get(ALIASES.get(name, name), "")
+
+
+def caption(picture: str) -> str:
+    """One sentence on how to read a picture; empty where it speaks for itself."""
+    return PICTURES.get(picture, "")
+
+
+def headline(
+    output: Output, metrics: Mapping[str, float], baseline: Mapping[str, float], samples: int, *, trivial: str = ""
+) -> str:
+    """What was learnt, in one or two sentences. `trivial` is the answer that the baseline always gives."""
+    score = {plain(name): value for name, value in metrics.items()}
+    base = {plain(name): value for name, value in baseline.items()}
+    held_out = f"{samples:,} samples that it was not trained on"
+    if isinstance(output, Category) and "accuracy" in score:
+        said = f"Tells {output.width} classes apart: right for {shown('accuracy', score['accuracy'])} of {held_out}."
+        if "accuracy" not in base:
+            return said
+        always = f"always answering '{trivial}'" if trivial else "always giving the commonest answer"
+        gain = " Nothing was learnt beyond that." if score["accuracy"] <= base["accuracy"] else ""
+        return f"{said[:-1]}; {always} would be right for {percent(base['accuracy'], 0)}.{gain}"
+    error = next((name for name in ("mae", "rmse") if name in score), "")
+    if error and not isinstance(output, Nothing | Action):
+        names = ", ".join(getattr(output, "names", ())) or "the target"
+        kind = "on average" if error == "mae" else "typically"
+        said = f"Predicts {names}, {kind} {number(score[error], 3)} off for {held_out}"
+        if error in base:
+            always = f"always answering {trivial}" if trivial else "always answering the mean"
+            said += f"; {always} would be {number(base[error], 3)} off"
+        return said + "."
+    if score:
+        name, value = next(iter(score.items()))
+        said = f"Reaches {words(name)} {shown(name, value)}"
+        compared = f"; the trivial answer reaches {shown(name, base[name])}" if name in base else ""
+        return f"{said}{compared}."
+    return "Learnt from what was given; the pictures below show what it makes of it."
