@@ -71,7 +71,7 @@ def schedule(lr: ArrayLike, *, title: str = "Learning rate", steps: ArrayLike | 
     if np.isfinite(rates).any():
         peak = int(np.nanargmax(rates))
         marks = [Mark(float(x[peak]), float(rates[peak]), f"peak {number(float(rates[peak]))}")]
-    return line_chart(title, [Series("", x, rates)], x_label="step", y_label="learning rate", marks=marks)
+    return line_chart(title, [Series("", x, rates)], x_label="step", marks=marks)
 
 
 def logged_schedule(log: Log) -> str | None:

@@ -48,7 +48,7 @@ pre code{padding:0;background:none;overflow-wrap:normal}
 .findings .error b{color:var(--error)}.findings small{display:block;color:var(--mute);font-size:.88rem}
 .alert{border-left:4px solid var(--error);background:var(--paper);padding:.7rem 1rem;border-radius:6px;
 margin:0 0 1.2rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:.9rem}
 .cards img{width:100%;aspect-ratio:1;object-fit:contain;display:block;background:var(--code);border-radius:6px}
 .cards img.pixels{image-rendering:pixelated}
 .cards p{margin:.3rem 0 0;font-size:.88rem;line-height:1.35;overflow-wrap:anywhere}

@@ -38,16 +38,16 @@ PICTURES = {
     "it learns by heart.",
     "schedule": "The learning rate: how far one step goes. Large at first to get far, small at the end to settle.",
     "confusion": "Blue is right, orange is wrong; a strong orange square is a pair of classes that it mixes up.",
-    "reliability": "Dots on the dashed line mean that when it says 80 %, it is right 80 times in 100. Below the line it "
-    "is too sure of itself, above it too modest.",
-    "samples": "Nine training samples as they are stored, with their labels. If a label looks wrong here, it is.",
+    "reliability": "Dots on the dashed line mean that when it says 80 %, it is right 80 times in 100. Below the line "
+    "it is too sure of itself, above it too modest.",
+    "samples": "Nine training samples as they are stored, with their labels. If a label looks wrong here, check it.",
     "augment": "What the model sees instead of the same picture each time. If you can no longer tell what it is, "
     "neither can the model: turn the strength down.",
     "predicted": "Each dot is a sample that was held back; on the dashed line the answer is exact.",
     "residuals": "Errors should be a level band around zero. A slope or a funnel is something still to be learnt.",
     "boundary": "The colour is what the model answers at every point, paler where it is less sure.",
     "progress": "The same random numbers turned into pictures again and again while it learns.",
-    "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, well before it explodes.",
+    "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
 }
 
 

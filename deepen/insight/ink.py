@@ -22,7 +22,7 @@ PALETTE = ("#2f6fdb", "#e0702b", "#2a9d64", "#c8384a", "#8457c9", "#a07a1f", "#d
 
 STYLE = (
     "<style>.dc{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Noto Sans CJK SC',sans-serif}"
-    ".dc text{fill:var(--ink,#1f2933)}.dc .mute{fill:var(--mute,#5f6c7b)}"
+    ".dc text{fill:var(--ink,#1f2933);font-size:12px}.dc .mute{fill:var(--mute,#5f6c7b)}"
     ".dc .title{font-size:14px;font-weight:600}.dc .end{text-anchor:end}.dc .mid{text-anchor:middle}"
     ".dc .paper{fill:var(--paper,#fff)}.dc .grid{stroke:var(--grid,#e4e8ee);stroke-width:1}"
     ".dc .axis{stroke:var(--mute,#5f6c7b);stroke-width:1}.dc image{image-rendering:auto}"

@@ -69,7 +69,8 @@ class Content:
 
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG by name. `loss`, a metric's name, `schedule`, `confusion`, `reliability`, `predicted`, `residuals`,
-    `boundary`, `progress`, `samples`, `scatter`, `augment`, `sweep` find their place; others follow under the curves."""
+    `boundary`, `progress`, `samples`, `scatter`, `augment`, `sweep` find their place; others
+    follow under the curves."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The recipe's dotted keys with their values."""
     changed: Sequence[str] = ()
