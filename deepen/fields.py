@@ -70,7 +70,16 @@ def _convert(hint: Any, value: Any) -> Any:
             raise ValueError
         return tuple(_convert(arguments[0], item) for item in items)
     if hint is bool:
-        words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
         if isinstance(value, bool):
             return value
         return words[value.strip().lower()] if isinstance(value, str) and value.strip().lower() in words else _fail()
@@ -100,7 +109,11 @@ def documentation(owner: type) -> dict[str, str]:
         body = ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]
         assert isinstance(body, ast.ClassDef)
         for node, following in zip(body.body, body.body[1:], strict=False):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(following, ast.Expr):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(following, ast.Expr)
+            ):
                 text = getattr(following.value, "value", None)
                 if isinstance(text, str):
                     found[node.target.id] = " ".join(text.split())

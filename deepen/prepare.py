@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from deepen import registry
 from deepen.data.augment import Augmenter, off
 from deepen.data.dataset import Dataset
 from deepen.data.loader import Loader
+from deepen.data.pixels import ImagePreprocess
 from deepen.engine import device as devices
 from deepen.engine import evaluate, lr_finder, plan
 from deepen.engine.trial import trial_of
@@ -27,7 +28,7 @@ from deepen.errors import Misuse, Problem, unknown
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.spec import Image, Spec
-from deepen.tasks.base import Acting, Batch, Task
+from deepen.tasks.base import Acting, Batch, Rows, Task
 
 TIME_MARGIN = 0.97
 """Share of `fit.minutes` that the schedule is laid over; the rest covers a machine that slows down."""
@@ -47,6 +48,8 @@ class Prepared:
     device: torch.device
     loader: Loader | None
     """None for a task that acts for its data."""
+    rows: Rows = field(default_factory=dict)
+    """Of the last evaluation."""
 
     @property
     def parameters(self) -> int:
@@ -65,8 +68,8 @@ class Prepared:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The metrics of the validation split."""
-        rows = evaluate.score(self.task, model, self.dataset.validation, self.dataset.preprocess, self.device)
-        return self.task.measure(rows)
+        self.rows = evaluate.score(self.task, model, self.dataset.validation, self.dataset.preprocess, self.device)
+        return self.task.measure(self.rows)
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,7 @@ def load(source: str, settings: dict[str, Any]) -> tuple[Dataset, Recipe, str]:
     return entry.load().load(source, draft.data, draft.seed), draft, reason
 
 
-def prepare(
-    source: str, task: str | None, model: str | nn.Module | None, settings: dict[str, Any]
-) -> Prepared:
+def prepare(source: str, task: str | None, model: str | nn.Module | None, settings: dict[str, Any]) -> Prepared:
     """Everything up to the first step, from what the user said."""
     if isinstance(model, str):
         registry.find("model", model)
@@ -128,7 +129,9 @@ def prepare(
     known = recipes.choose(source, kind, side, task, None if own else model)
     name = f"{recipes.CUSTOM}{type(model).__qualname__}" if own else model or (known.model if known else None)
     if name is None:
-        raise Misuse(f"There is no usual model for '{task}' on {kind} data: name one with --model. `deepen list` has them.")
+        raise Misuse(
+            f"There is no usual model for '{task}' on {kind} data: name one with --model. `deepen list` has them."
+        )
     recipe = recipes.blank(draft.source, draft.reader, task, name)
     if known is not None:
         for key, value in known.settings.items():
@@ -154,17 +157,21 @@ def build(
     task: Task = registry.find("task", recipe.task_name).load().build(dataset.spec, recipe.task)
     if isinstance(task, Acting) != dataset.acting:
         does = "acts for its data" if isinstance(task, Acting) else "learns from samples"
-        raise Misuse(f"The task '{recipe.task_name}' {does}, which {recipe.source} does not fit. Leave out --as to let the data decide.")
+        raise Misuse(
+            f"The task '{recipe.task_name}' {does}, which {recipe.source} does not fit. Leave out --as to let the data decide."
+        )
     reseed(recipe.seed, "weights")
     model = own
     if model is None:
         if recipe.model_name.startswith(recipes.CUSTOM):
-            raise Problem(f"The run trains your own class {recipe.model_name[len(recipes.CUSTOM) :]}: pass model=... to go on.")
+            raise Problem(
+                f"The run trains your own class {recipe.model_name[len(recipes.CUSTOM) :]}: pass model=... to go on."
+            )
         model = registry.find("model", recipe.model_name).load().build(dataset.spec, recipe.model)
     loader = None
     if not dataset.acting:
-        task.study(dataset.train)
-        augmenter = None if off(recipe.augment) else Augmenter(recipe.augment, dataset.spec)
+        task.study(dataset.train, dataset.preprocess)
+        augmenter = augmenter_of(recipe, dataset)
         loader = Loader(
             dataset.train,
             dataset.preprocess,
@@ -176,13 +183,24 @@ def build(
     return Prepared(recipe, known, reason, dataset, task, model.to(device), device, loader)
 
 
+def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+    """What changes training pictures, or None where nothing is asked for."""
+    if off(recipe.augment):
+        return None
+    known = dataset.preprocess
+    mean, std = (known.mean, known.std) if isinstance(known, ImagePreprocess) else ((), ())
+    return Augmenter(recipe.augment, dataset.spec.input, mean, std)
+
+
 def settle(prepared: Prepared) -> Settled:
     """Measure what is to be measured before the first step: the plan, the rate, how many steps fit into the time."""
     recipe = prepared.recipe
     steps = max(1, round(recipe.fit.epochs * prepared.steps_per_epoch))
     if recipe.fit.find_lr:
         if prepared.loader is None:
-            raise Misuse("fit.find_lr=true sweeps over batches of data; this task acts for its data. Set optim.lr yourself.")
+            raise Misuse(
+                "fit.find_lr=true sweeps over batches of data; this task acts for its data. Set optim.lr yourself."
+            )
         recipe.optim.lr = lr_finder.find(prepared.model, prepared.task, recipe, prepared.loader, prepared.device)
     if prepared.loader is None and recipe.plan == "auto":
         choice = plan.Choice(plan.Plan(), "acting is bound by its environment")

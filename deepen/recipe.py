@@ -209,7 +209,9 @@ class Recipe:
         plain: dict[str, Any] = {name: getattr(self, name) for name in AXES}
         for section in SECTIONS:
             part = getattr(self, section)
-            plain[section] = None if part is None else {item.name: _plain(getattr(part, item.name)) for item in fields(part)}
+            plain[section] = (
+                None if part is None else {item.name: _plain(getattr(part, item.name)) for item in fields(part)}
+            )
         plain |= {name: getattr(self, name) for name in PLAIN}
         return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 

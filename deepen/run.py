@@ -95,7 +95,9 @@ class Run:
         rows = evaluate.score(
             loaded.task, loaded.module, columns, loaded.preprocess, next(loaded.module.parameters()).device
         )
-        loaded.task.study(dataset.train)  # the baseline is what the training split alone would suggest
+        loaded.task.study(
+            dataset.train, dataset.preprocess
+        )  # the baseline is what the training split alone would suggest
         evaluation = Evaluation(
             run=str(self.path),
             split=split,

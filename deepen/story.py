@@ -1,2 +1,283 @@
-"""stub"""
-def tell(prepared, settled, folder, findings): ...
+"""What a finished training tells: its pictures and its report.
+
+Reads the run and the best weights, draws what the kind of input and output allows, and hands it to `insight.report`. It
+looks at validation samples only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pictures
+from torch import nn
+
+from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.deploy.bundle import Model, load
+from deepen.engine import evaluate, schedule
+from deepen.engine.run import Folder
+from deepen.insight import answers, audit, curves, pictures
+from deepen.insight.pictures import Mistake
+from deepen.insight.report import Content, write
+from deepen.prepare import Prepared, Settled, augmenter_of
+from deepen.randomness import generator
+from deepen.recipe import CUSTOM, blank
+from deepen.spec import Category, Image, Quantity, Table
+from deepen.tasks.base import Rows
+from deepen.tasks.measures import intervals
+
+NINE = 9
+VARIANTS = 6
+MOST_MISTAKES = 12
+MOST_DRAWN_CLASSES = 200
+LATTICE = 90
+INTERVAL_REPEATS = 300
+"""Fewer than `evaluate` draws: the report should not keep anyone waiting."""
+
+
+def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Finding], rows: Rows | None) -> None:
+    """Write `pictures/` and `report.html`. `rows` are the best weights' on validation, if they are at hand."""
+    recipe, dataset, task = prepared.recipe, prepared.dataset, prepared.task
+    own = prepared.model if recipe.model_name.startswith(CUSTOM) else None
+    model = load(folder.path, module=own)
+    if rows is None:
+        rows = evaluate.score(
+            task, model.module.to(prepared.device), dataset.validation, dataset.preprocess, prepared.device
+        )
+    result, log = folder.read("result.json"), folder.rows()
+    drawn = {
+        **_of_data(prepared),
+        **curves.learning(log, task.goal.metric, better=task.goal.best),
+        "schedule": _schedule(settled, prepared),
+        **_of_answers(dataset, rows, model),
+        **_of_samples(folder),
+    }
+    pictures.save(folder.pictures, drawn)
+    output = dataset.spec.output
+    confusion = None
+    if isinstance(output, Category) and "logits" in rows:
+        confusion = answers.count_answers(rows["target"].numpy(), rows["logits"].argmax(1).numpy(), len(output.names))
+    keys = recipe.keys()
+    plain = blank(recipe.source, recipe.reader, recipe.task_name, recipe.model_name).keys()
+    short = _short(folder.path)
+    content = Content(
+        name=folder.path.name,
+        data=dataset.name,
+        task=recipe.task_name,
+        model=recipe.model_name,
+        spec=dataset.spec,
+        command=f"deepen train {recipe.source} --as {recipe.task_name} --model {recipe.model_name}",
+        counts={} if dataset.acting else _counts(dataset),
+        class_counts=_class_counts(dataset),
+        facts=dataset.facts,
+        findings=findings,
+        verdict=audit.verdict(dataset, findings),
+        bad=dataset.bad,
+        digest=dataset.digest,
+        parameters=prepared.parameters,
+        plan=f"{settled.plan}: {settled.plan_reason}",
+        stopped=result["stopped"],
+        steps=result["steps"],
+        epochs=result["epochs"],
+        seconds=result["seconds"],
+        samples_per_second=result["samples_per_second"],
+        log=log,
+        goal=task.goal.metric,
+        better=task.goal.best,
+        metrics=task.measure(rows),
+        intervals=intervals(task, rows, recipe.seed, INTERVAL_REPEATS),
+        baseline=task.baseline(rows),
+        trivial=_trivial(dataset),
+        confusion=confusion,
+        mistakes=_mistakes(dataset, rows),
+        looks=folder.looks(),
+        pictures=drawn,
+        settings=keys,
+        changed=[key for key, value in keys.items() if value != plain.get(key)],
+        environment=folder.read("environment.json"),
+        next_commands=[
+            (f"deepen evaluate {short}", "opens the sealed test split, and counts the look"),
+            (f"deepen predict {short} INPUT", "answers for new inputs"),
+            (f"deepen resume {short}", "goes on, if it was stopped"),
+        ],
+    )
+    write(folder.report, content)
+
+
+def _of_data(prepared: Prepared) -> dict[str, str]:
+    """Nine training samples, and what augmentation makes of them."""
+    dataset = prepared.dataset
+    spec, train = dataset.spec, dataset.train
+    if dataset.acting or not len(train):
+        return {}
+    at = torch.linspace(0, len(train) - 1, min(NINE, len(train))).long()
+    some = train.subset(at)
+    if isinstance(spec.input, Image):
+        pixels = some["input"].numpy()
+        drawn = {"samples": pictures.samples(pixels, _labels(dataset, some))}
+        augmenter = augmenter_of(prepared.recipe, dataset)
+        if augmenter is not None:
+            drawn["augment"] = pictures.augmented(pixels, _variants(prepared, some))
+        return drawn
+    if isinstance(spec.input, Table) and len(spec.input.columns) == 2 and isinstance(spec.output, Category):
+        points, classes = train["input"].numpy(), train["target"].numpy()
+        x, y = spec.input.columns
+        return {"scatter": pictures.scatter(points, classes, spec.output.names, (x, y), title="Training samples")}
+    if isinstance(spec.input, Table):
+        header = [*spec.input.columns, "answer"]
+        shown = [
+            [f"{value:.3g}" for value in row] + [label]
+            for row, label in zip(some["input"].tolist(), _labels(dataset, some), strict=True)
+        ]
+        return {"samples": pictures.rows_table("Training samples, as the model sees them", header, shown)}
+    return {}
+
+
+def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
+    """What training makes of some samples: uint8 [n, VARIANTS, H, W, C]."""
+    dataset = prepared.dataset
+    augmenter = augmenter_of(prepared.recipe, dataset)
+    assert augmenter is not None
+    variants = []
+    for number in range(VARIANTS):
+        draws = generator(prepared.recipe.seed, "shown", number)
+        stored = augmenter.stored(some["input"], draws)
+        batch = {"input": dataset.preprocess.tensor(stored)}
+        if "target" in some.arrays:
+            batch["target"] = some["target"]
+        changed = augmenter.tensor(batch, draws)["input"].permute(0, 2, 3, 1)
+        variants.append(((changed * augmenter.std + augmenter.mean) * 255).round().clamp(0, 255).byte().numpy())
+    return np.stack(variants, axis=1)
+
+
+def _schedule(settled: Settled, prepared: Prepared) -> str:
+    config, total = prepared.recipe.schedule, settled.total_steps
+    steps = np.unique(np.linspace(0, max(0, total - 1), 400).astype(int))
+    peak = next(iter(_peaks(prepared)), 0.0)
+    return curves.schedule([peak * schedule.factor(config, int(step), total) for step in steps], steps=steps)
+
+
+def _peaks(prepared: Prepared) -> Sequence[float]:
+    from deepen.engine.optim import peak_lr
+
+    return [peak_lr(prepared.recipe.optim)]
+
+
+def _of_answers(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
+    """How the answers compare with the truth."""
+    output = dataset.spec.output
+    if isinstance(output, Category) and "logits" in rows:
+        target = rows["target"].numpy()
+        chances = rows["logits"].softmax(1)
+        confidence, predicted = chances.max(1)
+        counts = answers.count_answers(target, predicted.numpy(), len(output.names))
+        drawn = {"reliability": answers.reliability(confidence.numpy(), (predicted.numpy() == target))}
+        if len(output.names) <= MOST_DRAWN_CLASSES:
+            drawn["confusion"] = answers.confusion(counts, output.names)
+        if isinstance(dataset.spec.input, Table) and len(dataset.spec.input.columns) == 2:
+            drawn["boundary"] = _boundary(dataset, model.module)
+        return drawn
+    if isinstance(output, Quantity) and "prediction" in rows:
+        target, predicted = rows["target"][:, 0].numpy(), rows["prediction"][:, 0].numpy()
+        name = output.names[0]
+        return {
+            "predicted": answers.predicted_true(target, predicted, name),
+            "residuals": answers.residuals(target, predicted, name),
+        }
+    return {}
+
+
+@torch.no_grad()
+def _boundary(dataset: Dataset, module: nn.Module) -> str:
+    """The answer everywhere over a lattice, for data with two features."""
+    assert isinstance(dataset.spec.input, Table)
+    assert isinstance(dataset.spec.output, Category)
+    points = dataset.validation["input"]
+    low, high = points.amin(0), points.amax(0)
+    margin = (high - low) * 0.08 + 1e-6
+    low, high = low - margin, high + margin
+    xs, ys = (torch.linspace(float(low[i]), float(high[i]), LATTICE) for i in range(2))
+    lattice = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1).reshape(-1, 2)
+    device = next(module.parameters()).device
+    chances = module(lattice.to(device)).softmax(1).cpu().reshape(LATTICE, LATTICE, -1)
+    x, y = dataset.spec.input.columns
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    target = dataset.validation["target"].numpy()
+    return answers.boundary(points.numpy(), target, chances.numpy(), extent, dataset.spec.output.names, (x, y))
+
+
+def _of_samples(folder: Folder) -> dict[str, str]:
+    """The previews through time, where the task draws."""
+    if not folder.samples.is_dir():
+        return {}
+    paths = sorted(folder.samples.glob("*.png"))
+    grids = []
+    for path in paths:
+        with Pictures.open(path) as picture:
+            pixels = np.asarray(picture)
+        step = int(path.stem.rpartition("-")[2])
+        grids.append((f"step {step:,}", pixels if pixels.ndim == 3 else pixels[:, :, None]))
+    return {"progress": pictures.progress(grids)} if grids else {}
+
+
+def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
+    """The wrong answers that the model was surest of; for quantities, those furthest off."""
+    output, split = dataset.spec.output, dataset.validation
+    if isinstance(output, Category) and "logits" in rows:
+        chances, target = rows["logits"].softmax(1), rows["target"].numpy()
+        found = answers.worst(target, chances.numpy(), MOST_MISTAKES)
+        said = chances.argmax(1)
+        return [
+            _mistake(dataset, split, int(i), output.names[target[i]], output.names[said[i]], float(chances[i, said[i]]))
+            for i in found
+        ]
+    if isinstance(output, Quantity) and "prediction" in rows:
+        true, predicted = rows["target"][:, 0].numpy(), rows["prediction"][:, 0].numpy()
+        found = answers.furthest(true, predicted, MOST_MISTAKES)
+        return [_mistake(dataset, split, int(i), f"{true[i]:.5g}", f"{predicted[i]:.5g}", None) for i in found]
+    return []
+
+
+def _mistake(dataset: Dataset, split: Columns, row: int, true: str, said: str, confidence: float | None) -> Mistake:
+    stored = split["input"][row]
+    pixels = stored.numpy() if isinstance(dataset.spec.input, Image) else None
+    values: tuple[tuple[str, str], ...] = ()
+    if isinstance(dataset.spec.input, Table):
+        pairs = zip(dataset.spec.input.columns, stored.tolist(), strict=True)
+        values = tuple((name, f"{value:.3g}") for name, value in list(pairs)[:6])
+    return Mistake(true, said, confidence, split.origin(row), pixels, values)
+
+
+def _labels(dataset: Dataset, some: Columns) -> list[str]:
+    output = dataset.spec.output
+    if "target" not in some.arrays:
+        return [""] * len(some)
+    if isinstance(output, Category):
+        return [output.names[index] for index in some["target"].tolist()]
+    return [f"{row[0]:.5g}" for row in some["target"].tolist()]
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    test = {} if dataset.test is None else {"test": len(dataset.test)}
+    return {"train": len(dataset.train), "validation": len(dataset.validation), **test}
+
+
+def _class_counts(dataset: Dataset) -> dict[str, int]:
+    output = dataset.spec.output
+    if dataset.acting or not isinstance(output, Category):
+        return {}
+    counts = torch.bincount(dataset.train["target"], minlength=len(output.names)).tolist()
+    return dict(zip(output.names, counts, strict=True))
+
+
+def _trivial(dataset: Dataset) -> str:
+    """What the baseline always answers."""
+    counts = _class_counts(dataset)
+    return max(counts, key=counts.__getitem__) if counts else ""
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

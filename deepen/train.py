@@ -24,6 +24,7 @@ from deepen.insight import audit as auditing
 from deepen.prepare import Prepared, Settled, build, load, prepare, settle
 from deepen.run import Run
 from deepen.story import tell
+from deepen.tasks.base import Rows
 from deepen.version import VERSION
 
 
@@ -165,9 +166,11 @@ def _go(
             raise Failed(end.text, run)
         if end.stopped == "interrupted":
             raise Interrupted(run)
-        tell(prepared, settled, folder, findings)
+        tell(prepared, settled, folder, findings, keeper.rows)
         if not end.saved or keeper.unsaved:
-            raise Failed(f"The last state could not be saved to {folder.path}. Make room, then: deepen resume {folder.path}", run)
+            raise Failed(
+                f"The last state could not be saved to {folder.path}. Make room, then: deepen resume {folder.path}", run
+            )
     return run
 
 
@@ -177,8 +180,10 @@ class _Keeper:
     def __init__(self, prepared: Prepared, folder: Folder) -> None:
         self.prepared, self.folder = prepared, folder
         self.unsaved = False
+        self.rows: Rows | None = None
+        """Validation rows of the best weights, where this session evaluated them."""
         p = prepared
-        self.examples = p.task.examples(p.dataset.validation, p.dataset.preprocess, bundle.GOLDENS)
+        self.examples = p.task.examples(p.model, p.dataset.validation, p.dataset.preprocess, bundle.GOLDENS)
 
     def take(self, report: Report) -> None:
         if report.kind in ("log", "evaluation"):
@@ -193,6 +198,7 @@ class _Keeper:
                 self.folder.samples.mkdir(exist_ok=True)
                 Image.fromarray(picture.numpy().squeeze()).save(self.folder.samples / f"{name}-{report.step:07d}.png")
             if report.best:
+                self.rows = self.prepared.rows
                 self._keep(report)
 
     def _keep(self, report: Report) -> None:

@@ -99,7 +99,9 @@ class Model:
     def generate(self, count: int = 16, seed: int = 0) -> Tensor:
         """New samples, uint8 [count, H, W, C]. Raises `Problem` for a task that makes none."""
         if not isinstance(self.task, Generates):
-            raise Problem(f"A model for '{self.facts['task']['name']}' makes no samples. Use `deepen predict` on it instead.")
+            raise Problem(
+                f"A model for '{self.facts['task']['name']}' makes no samples. Use `deepen predict` on it instead."
+            )
         return self.task.generate(self.module, count, seed)
 
     def _items(self, inputs: Any) -> tuple[list[str], Sequence[Any]]:
@@ -136,23 +138,31 @@ def load(path: str | Path, *, module: nn.Module | None = None, device: torch.dev
         folder = folder / "model"
         heal(folder)
         if not folder.exists():
-            raise Problem(f"{path} has no best model yet: its training has not reached an evaluation. `deepen resume {path}`.")
+            raise Problem(
+                f"{path} has no best model yet: its training has not reached an evaluation. `deepen resume {path}`."
+            )
     if not (folder / "bundle.json").is_file():
-        raise Problem(f"{path} is neither a run nor a bundle: expected a folder that `deepen train` made, such as runs/latest.")
+        raise Problem(
+            f"{path} is neither a run nor a bundle: expected a folder that `deepen train` made, such as runs/latest."
+        )
     try:
         verify(folder)
     except DamageError as error:
         raise Problem(f"The bundle is damaged: {error}. Train again, or restore it from a backup.") from error
     facts: dict[str, Any] = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     if facts["format"] != FORMAT:
-        raise Problem(f"The bundle {folder} has format {facts['format']}; this version of Deepen reads format {FORMAT}.")
+        raise Problem(
+            f"The bundle {folder} has format {facts['format']}; this version of Deepen reads format {FORMAT}."
+        )
     spec = Spec.from_json(facts["spec"])
     task_module = registry.find("task", facts["task"]["name"]).load()
     task = task_module.build(spec, configured(task_module.Config(), facts["task"]["fields"]))
     if module is None:
         name = facts["model"]["name"]
         if name.startswith("custom:"):
-            raise Problem(f"The weights are of your own class {name[7:]}: pass an instance of it, load(path, module=...).")
+            raise Problem(
+                f"The weights are of your own class {name[7:]}: pass an instance of it, load(path, module=...)."
+            )
         model_module = registry.find("model", name).load()
         module = model_module.build(spec, configured(model_module.Config(), facts["model"]["fields"]))
     weights = load_file(folder / "model.safetensors")
