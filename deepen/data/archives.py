@@ -92,7 +92,7 @@ def _walk_tar(path: Path, budget: _Budget) -> Iterator[Member]:
     with tarfile.open(path, mode=mode, bufsize=2**18) as archive:
         for entry in archive:
             # tarfile keeps every entry that it has met; of a walk over millions none is needed again.
-            archive.members = []
+            archive.members = []  # type: ignore[attr-defined]
             name = _checked(path, entry.name)
             if entry.isdir():
                 budget.spend(name, 0)

@@ -197,8 +197,9 @@ def _lopsided(layout: Layout) -> list[Finding]:
                 {"names": single},
             )
         )
+    pairs = set(zip(layout.classes, layout.splits, strict=True))
     have = {
-        split: {name for name, one in zip(layout.classes, layout.splits, strict=True) if one == split and name}
+        split: {name for name, one in pairs if one == split and name is not None}
         for split in set(layout.split_folders.values())
     }
     for split, present in have.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -41,22 +41,29 @@ class Layout:
 
 def lay_out(names: Sequence[str]) -> Layout:
     """Read the layout off relative names with `/`: `train/<class>/...`, or `<class>/...`, or either in a folder."""
-    parts = [name.split("/") for name in names]
+    folders = [name.rpartition("/")[0] for name in names]
+    # Pictures are many and folders few: everything is decided on the folders that hold pictures directly.
+    parts = {folder: folder.split("/") if folder else [] for folder in dict.fromkeys(folders)}
+    paths = list(parts.values())
     depth = 0
-    while parts and not _is_split_layout(parts, depth) and _is_wrapped(parts, depth):
+    while paths and not _is_split_layout(paths, depth) and _is_wrapped(paths, depth):
         depth += 1
-    wrapping = "".join(folder + "/" for folder in parts[0][:depth]) if parts else ""
-    if _is_split_layout(parts, depth):
-        tops = {path[depth] for path in parts if len(path) > depth + 1}
-        split_folders = {top: SPLITS[top.lower()] for top in sorted(tops) if top.lower() in SPLITS}
-        splits = [split_folders.get(path[depth], "") for path in parts]
-        classes = [
-            path[depth + 1] if len(path) > depth + 2 and split else None
-            for path, split in zip(parts, splits, strict=True)
-        ]
-        return Layout(wrapping, split_folders, classes, splits)
-    classes = [path[depth] if len(path) > depth + 1 else None for path in parts]
-    return Layout(wrapping, {}, classes, ["train"] * len(parts))
+    wrapping = "".join(folder + "/" for folder in paths[0][:depth]) if paths else ""
+    split_folders: dict[str, str] = {}
+    if _is_split_layout(paths, depth):
+        tops = sorted({path[depth] for path in paths if len(path) > depth + 1})
+        split_folders = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
+        split_of = {
+            folder: split_folders.get((path[depth : depth + 1] or [""])[0], "") for folder, path in parts.items()
+        }
+        class_of = {
+            folder: path[depth + 1] if len(path) > depth + 1 and split_of[folder] else None
+            for folder, path in parts.items()
+        }
+    else:
+        split_of = dict.fromkeys(parts, "train")
+        class_of = {folder: path[depth] if len(path) > depth else None for folder, path in parts.items()}
+    return Layout(wrapping, split_folders, [class_of[one] for one in folders], [split_of[one] for one in folders])
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -85,20 +92,17 @@ def typos(names: Iterable[str]) -> list[Finding]:
     ]
 
 
-def _is_wrapped(parts: Sequence[Sequence[str]], depth: int) -> bool:
+def _is_wrapped(paths: Sequence[Sequence[str]], depth: int) -> bool:
     """Whether everything lies in one folder that itself holds folders only."""
-    return len({path[depth] for path in parts}) == 1 and all(len(path) > depth + 2 for path in parts)
+    return all(len(path) > depth + 1 for path in paths) and len({path[depth] for path in paths}) == 1
 
 
-def _is_split_layout(parts: Sequence[Sequence[str]], depth: int) -> bool:
+def _is_split_layout(paths: Sequence[Sequence[str]], depth: int) -> bool:
     """Whether the top folders are splits: a train folder with class folders in it and nothing loose, and either
     another split beside it or nothing else at all. A class may be called "train" (beside "bus" and "car")."""
-    nested: Counter[str] = Counter()
-    loose: Counter[str] = Counter()
-    for path in parts:
-        if len(path) > depth + 1:
-            (nested if len(path) > depth + 2 else loose)[path[depth]] += 1
-    tops = nested.keys() | loose.keys()
-    trains = [top for top in tops if SPLITS.get(top.lower()) == "train"]
-    others = [top for top in nested if SPLITS.get(top.lower()) in ("validation", "test")]
-    return bool(trains) and all(nested[top] and not loose[top] for top in trains) and (bool(others) or len(tops) == 1)
+    nested = {path[depth] for path in paths if len(path) > depth + 1}
+    loose = {path[depth] for path in paths if len(path) == depth + 1}
+    tops = nested | loose
+    trains = {top for top in tops if SPLITS.get(top.lower()) == "train"}
+    others = {top for top in nested if SPLITS.get(top.lower()) in ("validation", "test")}
+    return bool(trains) and not trains & loose and (bool(others) or len(tops) == 1)
