@@ -184,12 +184,3 @@ def typos(column: str, counts: dict[str, int]) -> list[Finding]:
         mend = f"If they are one, write {names[0]!r} for {', '.join(repr(name) for name in names[1:])} in the file."
         findings.append(Finding("warning", "label-typos", text + ".", mend, {"names": names}))
     return findings
-
-
-def sorted_by_class(labels: np.ndarray, num_classes: int) -> Finding | None:
-    """A note where all rows of a class stand together."""
-    changes = int((labels[1:] != labels[:-1]).sum())
-    if len(labels) < 4 * num_classes or changes != num_classes - 1:
-        return None
-    text = "The rows stand sorted by class. They are shuffled here; other tools may cut off whole classes."
-    return Finding("note", "class-sorted", text, "Nothing to do.")

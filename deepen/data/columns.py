@@ -195,16 +195,18 @@ class TablePreprocess(Preprocess):
         self,
         columns: Sequence[Column],
         *,
-        features: Sequence[str],
+        names: Sequence[str],
         target: str,
         header: bool | None = None,
         encoding: str | None = None,
         delimiter: str | None = None,
     ) -> None:
         self.columns = list(columns)
-        self.features = list(features)
-        """All columns of the file but the target, in its order; some may be left out by `columns`."""
+        self.names = list(names)
+        """All columns of the file, the target among them, in its order."""
         self.target = target
+        self.features = [name for name in names if name != target]
+        """All but the target; some of them may be left out by `columns`."""
         self.header = header
         self.encoding = encoding
         self.delimiter = delimiter
@@ -218,10 +220,12 @@ class TablePreprocess(Preprocess):
         """The rows of table files, each as a dictionary from column name to cell, named FILE:LINE."""
         found: list[tuple[str, Any]] = []
         for source in sources:
-            table = read_table(source, header=self.header, encoding=self.encoding, delimiter=self.delimiter)
+            # A file without a header is read by position; where there was one, its names tell whether there is again.
+            header, known = (False, None) if self.header is False else (None, self.features)
+            table = read_table(source, header=header, known=known, encoding=self.encoding, delimiter=self.delimiter)
             names = list(table.columns)
-            if not table.header and len(names) in (len(self.features), len(self.features) + 1):
-                names = self._positions(len(names))
+            if not table.header:
+                names = self._by_position(source, len(names))
             for line, cells in zip(table.lines, zip(*table.columns.values(), strict=True), strict=True):
                 found.append((f"{source}:{line}", dict(zip(names, cells, strict=True))))
         return found
@@ -246,7 +250,7 @@ class TablePreprocess(Preprocess):
 
     def to_json(self) -> dict[str, Any]:
         columns = [{"kind": column.kind, **asdict(column)} for column in self.columns]
-        rest = ("features", "target", "header", "encoding", "delimiter")
+        rest = ("names", "target", "header", "encoding", "delimiter")
         return {"columns": columns, **{name: getattr(self, name) for name in rest}}
 
     @classmethod
@@ -254,9 +258,15 @@ class TablePreprocess(Preprocess):
         rest = {key: value for key, value in data.items() if key != "columns"}
         return cls([_column(column) for column in data["columns"]], **rest)
 
-    def _positions(self, width: int) -> list[str]:
-        """Column names of a row that has none, without or with the target."""
-        return self.features if width == len(self.features) else [*self.features, self.target]
+    def _by_position(self, source: str, width: int) -> list[str]:
+        """Column names for a file that has none, which may be without the target."""
+        for names in (self.features, self.names):
+            if width == len(names):
+                return names
+        raise Problem(
+            f"{source} has {width} columns and no names for them, where {len(self.features)} are expected: "
+            f"{', '.join(self.features)}."
+        )
 
     def _row(self, item: Any, number: int) -> dict[str, Any]:
         if not isinstance(item, dict):

@@ -14,6 +14,8 @@ from deepen.data.cells import NOTATIONS, ORDERS, days, is_missing, numbers, text
 from deepen.data.dataset import Finding
 
 ID_NAME = re.compile(r"(^|[\s_-])(id|uuid|guid|index|idx|rowid|row|no|nr)$|[a-z](Id|ID)$|^(编号|序号)$", re.IGNORECASE)
+MEASURED = re.compile(r"x|t|time|timestamp|date|year|month|week|day|hour|minute|second|step|age", re.IGNORECASE)
+"""Names of columns that may count up evenly because that is what they measure."""
 MOSTLY = 0.95
 """A column is numbers or dates when this share of its filled cells is; the other cells are then read as missing."""
 
@@ -27,11 +29,12 @@ def detect(
     most: int,
     missing: Sequence[str] = (),
     splits_by: bool = False,
+    alone: bool = False,
 ) -> tuple[columns.Column | None, list[Finding]]:
     """How column `name` is read (None to leave it out), fitted on the rows `train`, and what is odd about it.
 
     What a column *is* follows from all cells, so that none of them is unreadable later; what is measured in it follows
-    from the rows that train. `splits_by` marks the column that rows are split by in time.
+    from the rows that train. `splits_by` marks the column that rows are split by in time, `alone` the only column.
     """
     missing = tuple(missing)
     counts = Counter(cells)
@@ -48,7 +51,10 @@ def detect(
     if not any(isinstance(cell, str) and re.fullmatch(r"[+-]?0\d+", cell.strip()) for cell in filled):
         notation, values, wrong = _as_numbers(cells, missing)
         if len(wrong) <= (1 - MOSTLY) * sum(filled.values()):
-            return _number(name, cells, values, wrong, train, bins, notation, missing)
+            if not alone and _counts_rows(name, values):
+                text = f"Column '{name}' numbers the rows: it is left out, since it says nothing about a new row."
+                return None, [Finding("warning", "id-like-column", text, f"Remove the column '{name}' from the file.")]
+            return _number(name, values, [cells[row] for row in wrong], train, bins, notation, missing)
     # Hardly a text is a date: one cell that is none in any order settles it.
     if not all(days([next(iter(filled))], order)[1] for order in ORDERS):
         order, moments, wrong, ambiguous = _as_dates(cells)
@@ -94,9 +100,8 @@ def _as_dates(cells: Sequence[Any]) -> tuple[str, np.ndarray, list[int], bool]:
 
 def _number(
     name: str,
-    cells: Sequence[Any],
     values: np.ndarray,
-    wrong: list[int],
+    wrong: Sequence[Any],
     train: np.ndarray,
     bins: int,
     notation: str,
@@ -108,13 +113,10 @@ def _number(
     if len(finite) < 2 or (finite == finite[0]).all():
         text = f"Column '{name}' always holds the same number in the training rows: it is left out."
         return None, [Finding("warning", "constant-column", text, "Remove the column, or fill it.")]
-    if _counts_rows(name, values):
-        text = f"Column '{name}' numbers the rows: it is left out, since it says nothing about a new row."
-        return None, [Finding("warning", "id-like-column", text, f"Remove the column '{name}' from the file.")]
     if np.isinf(values).any():
         text = f"Column '{name}' has {int(np.isinf(values).sum()):,} infinite values: they are read as missing."
         findings.append(Finding("warning", "infinite", text, "Correct or empty these cells."))
-    odd = tuple(sorted({str(cells[row]).strip() for row in wrong}))
+    odd = tuple(sorted({str(cell).strip() for cell in wrong}))
     if odd:
         shown = ", ".join(repr(word) for word in odd[:3])
         text = f"Column '{name}' holds numbers, but for {len(wrong):,} cells such as {shown}: they are read as missing."
@@ -125,7 +127,12 @@ def _number(
 
 def _counts_rows(name: str, values: np.ndarray) -> bool:
     """Whether whole numbers, all different and none missing, count the rows or are called an ID."""
-    if len(values) < 20 or not np.isfinite(values).all() or (values != np.round(values)).any():
+    if (
+        MEASURED.fullmatch(name.strip())
+        or len(values) < 20
+        or not np.isfinite(values).all()
+        or (values != np.round(values)).any()
+    ):
         return False
     if len(np.unique(values)) < len(values):
         return False

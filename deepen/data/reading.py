@@ -64,17 +64,18 @@ def read_table(
     delimiter: str | None = None,
     encoding: str | None = None,
     skip_bad: bool = False,
+    known: Sequence[str] | None = None,
 ) -> RawTable:
     """Read .csv, .tsv, .jsonl or .parquet, also packed with gzip.
 
-    None means: decided from the file and told in `facts`. With `skip_bad`, rows of the wrong length are left out and
+    None means: decided from the file and told in `facts`. A header is then looked for by the `known` column names, or
+    where there are none by what stands under it. With `skip_bad`, rows of the wrong length are left out and
     listed in `bad`. Raises `Problem` naming file and line for what cannot be read.
     """
     path = str(path)
     kind = ending(path).removesuffix(".gz")
     if kind not in PLAIN_ENDINGS:
         raise Problem(f"{path} is no table that can be read: expected {', '.join(ENDINGS)}.")
-    name = Path(path).name
     try:
         if Path(path).stat().st_size == 0:
             raise Problem(f"{path} is empty (0 bytes): expected a table.")
@@ -85,7 +86,7 @@ def read_table(
         if kind == ".jsonl":
             columns, lines = _jsonl(path, encoding)
             return _finish(path, columns, lines, header=True, facts=facts)
-        return _separated(path, name, encoding, facts, header, delimiter, skip_bad)
+        return _separated(path, encoding, facts, header, delimiter, skip_bad, known)
     except FileNotFoundError:
         raise Problem(f"There is no file {path}.") from None
     except IsADirectoryError:
@@ -205,7 +206,12 @@ class _Rows:
 
     def __init__(self, path: str, encoding: str, delimiter: str) -> None:
         self.path = path
-        self._reader = csv.reader(_lines(path, encoding), delimiter=delimiter, skipinitialspace=delimiter != "\t")
+        tabs = delimiter == "\t"
+        lines = _lines(path, encoding)
+        if tabs and not _quoted(path, encoding):
+            self._reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        else:
+            self._reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=not tabs)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         begin = 1
@@ -220,15 +226,29 @@ class _Rows:
             ) from None
 
 
+def _quoted(path: str, encoding: str) -> bool:
+    """Whether quotation marks enclose cells of a file separated by tabs; in most such files they are plain text."""
+    found = False
+    for line in _lines(path, encoding):
+        if '"' in line:
+            for cell in line.rstrip("\r\n").split("\t"):
+                if cell.startswith('"'):
+                    found = True
+                    if len(cell) < 2 or not cell.endswith('"') or cell.count('"') % 2:
+                        return False
+    return found
+
+
 def _separated(
     path: str,
-    name: str,
     encoding: str,
     facts: list[str],
     header: bool | None,
     delimiter: str | None,
     skip_bad: bool,
+    known: Sequence[str] | None,
 ) -> RawTable:
+    name = Path(path).name
     if delimiter is None:
         delimiter, width = _delimiter(path, encoding)
         if delimiter != ("\t" if ".tsv" in name.lower() else ","):
@@ -241,7 +261,9 @@ def _separated(
     head = [record for _, record in islice(_Rows(path, encoding, delimiter), SAMPLE)]
     if not head:
         raise Problem(f"{path} has no rows: expected a table with at least one row of data.")
-    if header is None:
+    if header is None and known is not None:
+        header = 2 * len({cell.strip() for cell in head[0]} & set(known)) >= len(known)
+    elif header is None:
         header, why = _has_header(head)
         facts = [*facts, f"The first row of {name} {'names the columns' if header else 'is data'}: {why}."]
     names, width = _names(path, head[0], width) if header else ([f"column_{i + 1}" for i in range(width)], width)

@@ -58,7 +58,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     Raises `Problem` for a file that cannot be read or learnt from, `Misuse` for an unknown column.
     """
     table = open_table(source, options)
-    given = None
+    given: np.ndarray | None = None
     paths = [Path(source)]
     if options.test is not None:
         test = open_table(options.test, options, header=table.header)
@@ -123,8 +123,6 @@ def build(
     if names is not None and class_names is not None:
         place = np.array([list(class_names).index(old) for old in names])
         values, names = place[values], tuple(class_names)
-    if names is not None and (note := answers.sorted_by_class(values, len(names))):
-        findings.append(note)
     parts, why = split(
         len(kept),
         config,
@@ -149,6 +147,7 @@ def build(
             most=config.categories,
             missing=config.missing,
             splits_by=column == config.time,
+            alone=len(features) == 1,
         )
         findings += odd
         plans += [plan] if plan else []
@@ -157,7 +156,7 @@ def build(
         raise Problem(f"No column of the table is left to learn '{target}' from. {reasons}")
     preprocess = TablePreprocess(
         plans,
-        features=features,
+        names=list(table.columns),
         target=target,
         header=table.header,
         encoding=config.encoding,
