@@ -45,7 +45,7 @@ def audit(dataset: Dataset, *, seed: int, thorough: bool = False) -> list[Findin
             text = (
                 f"Duplicates were not looked for in {_bytes(dataset.train) / 2**30:.0f} GiB of memory-mapped samples."
             )
-            found.append(Finding("note", "not-checked", text, f"deepen doctor {dataset.name}"))
+            found.append(Finding("note", "not-checked", text, "`deepen doctor DATA` looks for them."))
         else:
             found += _duplicates(dataset)
         if isinstance(dataset.spec.output, Category):
@@ -79,7 +79,7 @@ def _bad_files(dataset: Dataset) -> Finding:
     first, count = dataset.bad[0], len(dataset.bad)
     text = f"{count:,} file{'s' if count > 1 else ''} cannot be read, the first {first.path}: {first.reason}."
     details = {"files": [{"path": bad.path, "reason": bad.reason} for bad in dataset.bad]}
-    return Finding("warning", "bad-files", text, "Mend or remove them, or leave them out: --skip-bad.", details)
+    return Finding("warning", "bad-files", text, "Mend or remove them, or leave them out: `--skip-bad`.", details)
 
 
 def _duplicates(dataset: Dataset) -> Iterator[Finding]:
@@ -104,7 +104,7 @@ def _duplicates(dataset: Dataset) -> Iterator[Finding]:
         details = {"train": [dataset.train.origin(int(i)) for i in twins[:LISTED]]}
         if columns is not None:
             details[name] = [columns.origin(int(i)) for i in np.flatnonzero(shared)[:LISTED]]
-        mend = f"Remove these files or rows from train; `deepen doctor {dataset.name} --json` lists them."
+        mend = "Remove these files or rows from train; `deepen doctor DATA --json` lists them."
         yield Finding(level, f"duplicates-{name}", text, mend, details)
     yield from _repeats(dataset, train, level)
 
@@ -151,7 +151,7 @@ def _classes(dataset: Dataset, names: Sequence[str]) -> Iterator[Finding]:
     present = train[train > 0]
     if len(present) == 1:
         text = f"All training samples are of one class, '{names[int(train.argmax())]}': there is nothing to tell apart."
-        yield Finding("error", "one-class", text, "Add a second class, or check the target: data.target=COLUMN.")
+        yield Finding("error", "one-class", text, "Add a second class, or check the target: `--target COLUMN`.")
         return
     tiny = np.flatnonzero((train > 0) & (train < TINY_CLASS)).tolist()
     if tiny:
@@ -165,7 +165,7 @@ def _classes(dataset: Dataset, names: Sequence[str]) -> Iterator[Finding]:
     unseen = [names[i] for i in np.flatnonzero((held_out == 0) & (train > 0)).tolist()]
     if unseen and len(dataset.validation):
         text = f"Validation has no sample of {some(unseen)}, so its score says nothing about them."
-        mend = "Collect more of them, or keep more for validation: data.validation_fraction=0.2."
+        mend = "Collect more of them, or keep more for validation: `data.validation_fraction=0.2`."
         yield Finding("warning", "unmeasured-class", text, mend, {"classes": unseen})
     ratio = float(present.max() / present.min())
     if ratio >= SKEWED:
@@ -176,7 +176,7 @@ def _classes(dataset: Dataset, names: Sequence[str]) -> Iterator[Finding]:
         )
         level = "warning" if ratio >= VERY_SKEWED else "note"
         counts = {name: int(count) for name, count in zip(names, train, strict=True)}
-        mend = "task.class_weights=balanced, and look at balanced accuracy."
+        mend = "`task.class_weights=balanced`, and look at balanced accuracy."
         yield Finding(level, "imbalance", text, mend, {"counts": counts, "ratio": ratio})
     yield from suspicions.shifted_classes(train, held_out, names)
 
@@ -195,12 +195,12 @@ def _few_samples(dataset: Dataset) -> Iterator[Finding]:
     if count < enough:
         text = f"There are only {count} training samples: the score will depend on which ones they happen to be."
         yield Finding(
-            "warning", "few-samples", text, "Collect more, or repeat the training with seed=1, 2, 3 and compare."
+            "warning", "few-samples", text, "Collect more, or train again with `seed=1`, `seed=2` and compare."
         )
     if 0 < held_out < 100 and isinstance(dataset.spec.output, Category):
         # half the width of a 95 % interval for a share of 0.8
         swing = 1.96 * (0.8 * 0.2 / held_out) ** 0.5 * 100
         level = "warning" if held_out < 30 else "note"
         text = f"Validation has only {held_out} samples: its accuracy is known to about ±{swing:.0f} points."
-        mend = "Read it together with its interval, or keep more: data.validation_fraction=0.3."
+        mend = "Read it together with its interval, or keep more: `data.validation_fraction=0.3`."
         yield Finding(level, "small-validation", text, mend)

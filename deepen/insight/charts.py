@@ -131,7 +131,7 @@ def line_chart(
     usable = [points for points in drawn if len(points)]
     names = [(one, index) for index, one in enumerate(series) if one.name]
     top, head = _head(title, names, width)
-    top += 18 if y_label else 6
+    top += 22 if y_label else 6
     y_axis = _axis(
         [points[:, 1] for points in usable], y_range, height - (46 if x_label else 30), top, log_y, percent_y
     )
@@ -287,7 +287,7 @@ def _frame(x_axis: Axis, y_axis: Axis, x_label: str, y_label: str, width: float)
     if x_label:
         parts.append(text((left + right) / 2, bottom + 36, x_label, "mute mid"))
     if y_label:
-        parts.append(text(12, top - 9, shorten(y_label, width - 24), "mute"))
+        parts.append(text(12, top - 12, shorten(y_label, width - 24), "mute"))
     return "".join(parts)
 
 

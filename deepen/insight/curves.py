@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from deepen.insight.ink import number, percent
 
 Log = Sequence[Mapping[str, Any]]
 
-SHARES = frozenset({"accuracy", "balanced_accuracy", "top5_accuracy"})
+SHARES = frozenset({"accuracy", "balanced_accuracy", "top5_accuracy", "told_apart"})
 """Metrics that people say in per cent."""
 
 NOISY = 60
@@ -57,7 +58,7 @@ def learning(log: Log, goal: str, *, better: str = "max") -> dict[str, str]:
         charts["loss"] = _together("Loss", log, losses)
     if goal in names:
         # a log loss that is the goal is still a loss to the eye
-        charts[goal] = _chart(log, goal, marks=_best(log, goal, better))
+        charts[goal] = _chart(log, goal, marks=_best(log, goal, better), zoom=better == "max")
     rest = [name for name in names if name not in losses and name != goal]
     charts |= {name: _chart(log, name) for name in rest if any(f"train/{name}" in row for row in log)}
     return charts
@@ -68,10 +69,12 @@ def schedule(lr: ArrayLike, *, title: str = "Learning rate", steps: ArrayLike | 
     rates = np.asarray(lr, dtype=np.float64).reshape(-1)
     x = np.arange(len(rates)) if steps is None else np.asarray(steps).reshape(-1)
     marks = []
-    if np.isfinite(rates).any():
+    top = float(np.max(rates, initial=0.0, where=np.isfinite(rates)))
+    if len(rates) > 1 and np.ptp(rates[np.isfinite(rates)]) > 0:
         peak = int(np.nanargmax(rates))
         marks = [Mark(float(x[peak]), float(rates[peak]), f"peak {number(float(rates[peak]))}")]
-    return line_chart(title, [Series("", x, rates)], x_label="step", marks=marks)
+    whole = (0.0, top * 1.08) if top > 0 else None
+    return line_chart(title, [Series("", x, rates)], x_label="step", marks=marks, y_range=whole)
 
 
 def logged_schedule(log: Log) -> str | None:
@@ -158,14 +161,31 @@ def _together(title: str, log: Log, names: Sequence[str]) -> str:
     return line_chart(title, lines, x_label=_time(log), y_label=y_label, log_y=log_y)
 
 
-def _chart(log: Log, name: str, *, marks: Sequence[Mark] = ()) -> str:
+def _chart(log: Log, name: str, *, marks: Sequence[Mark] = (), zoom: bool = False) -> str:
     said = words(name)
-    lines = _series(log, name)
+    lines = _without_start(_series(log, name)) if zoom else _series(log, name)
     log_y = "loss" in plain(name) and _spread(lines)
     is_share = plain(name) in SHARES
     y_label = "logarithmic scale" if log_y else ""
     title = said[:1].upper() + said[1:]
     return line_chart(title, lines, x_label=_time(log), y_label=y_label, marks=marks, log_y=log_y, percent_y=is_share)
+
+
+def _without_start(lines: Sequence[Series]) -> list[Series]:
+    """The lines without the steep beginning of training, beside which the rest would look flat.
+
+    What is lower than every validation value and than the last two thirds of training is cut off.
+    """
+    kept = []
+    for line in lines:
+        y = np.asarray(line.y, dtype=np.float64)
+        kept.append(y if line.colour else y[len(y) // 3 :])
+    values = np.concatenate(kept or [np.zeros(0)])
+    values = values[np.isfinite(values)]
+    if len(values) < 6:
+        return list(lines)
+    low = values.min() - 0.25 * (values.max() - values.min())
+    return [replace(line, y=np.where(np.asarray(line.y) >= low, line.y, np.nan)) for line in lines]
 
 
 def _spread(lines: Sequence[Series]) -> bool:

@@ -55,10 +55,14 @@ margin:0 0 1.2rem}
 .wrong{color:var(--c1);font-weight:600}.right{color:var(--c2);font-weight:600}
 details{margin:.9rem 0}summary{cursor:pointer;color:var(--link)}
 .bar{display:block;height:.55rem;border-radius:3px;background:var(--c0);min-width:1px}
-td.track{width:10rem;min-width:6rem;vertical-align:middle}
+td.track{width:8rem;min-width:5rem;vertical-align:middle}tbody th{min-width:6.5rem}.whole{grid-column:1/-1}
 footer{color:var(--mute);font-size:.85rem;margin-top:2rem;overflow-wrap:anywhere}
 @media (max-width:34rem){.lead{font-size:1.2rem}section{padding:1rem .9rem;border-radius:8px}
 main{padding:.6rem .6rem 3rem}}
+@media (max-width:40rem){.scores thead{display:none}.scores tr{display:flex;flex-wrap:wrap;gap:0 1rem;padding:.5rem 0;
+border-bottom:1px solid var(--grid)}.scores th,.scores td{border:0;padding:0}.scores th,.scores td.say{flex:1 0 100%}
+.scores td[data-label]::before{content:attr(data-label) " ";color:var(--mute);font-size:.82rem}
+.scores td:empty{display:none}}
 @media print{section{break-inside:avoid}body{background:#fff}}
 """
 

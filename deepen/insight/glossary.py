@@ -28,6 +28,8 @@ METRICS = {
     "mean_return": "The sum of rewards in one episode, on average.",
     "episode_length": "Steps until an episode ends, on average.",
     "brier": "The mean squared distance between the probabilities and the truth; 0 is best.",
+    "distance": "How far the samples drawn are from real ones, seen along many directions; 0 is indistinguishable.",
+    "told_apart": "How often the discriminator knows a real sample from a drawn one; 0.5 means that it can only guess.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
 
@@ -51,6 +53,12 @@ PICTURES = {
 }
 
 
+SEVERAL_LOSSES = (
+    "Several losses that pull against or along with each other. Where two networks compete, neither should sink to zero: "
+    "the other one would have nothing left to learn from."
+)
+
+
 def meaning(metric: str) -> str:
     """One sentence on a metric; empty for one that is not known here."""
     name = plain(metric)
@@ -63,9 +71,20 @@ def caption(picture: str) -> str:
 
 
 def headline(
-    output: Output, metrics: Mapping[str, float], baseline: Mapping[str, float], samples: int, *, trivial: str = ""
+    output: Output,
+    metrics: Mapping[str, float],
+    baseline: Mapping[str, float],
+    samples: int,
+    *,
+    data: str = "the data",
+    train: int = 0,
+    trivial: str = "",
 ) -> str:
-    """What was learnt, in one or two sentences. `trivial` is the answer that the baseline always gives."""
+    """What was learnt, in one or two sentences.
+
+    `samples` is how many were held back, `train` how many were learnt from; `trivial` is the answer that the baseline
+    always gives.
+    """
     score = {plain(name): value for name, value in metrics.items()}
     base = {plain(name): value for name, value in baseline.items()}
     held_out = f"{samples:,} samples that it was not trained on"
@@ -76,6 +95,15 @@ def headline(
         always = f"always answering '{trivial}'" if trivial else "always giving the commonest answer"
         gain = " Nothing was learnt beyond that." if score["accuracy"] <= base["accuracy"] else ""
         return f"{said[:-1]}; {always} would be right for {percent(base['accuracy'], 0)}.{gain}"
+    if "distance" in score:
+        said = f"Draws new samples like the {train:,} of {data}: distance {number(score['distance'], 3)} from real ones"
+        return said + (
+            f"; noise with their mean and covariance: {number(base['distance'], 3)}." if "distance" in base else "."
+        )
+    episode = next((name for name in ("return", "mean_return") if name in score), "")
+    if episode:
+        said = f"Reaches a mean return of {number(score[episode], 4)} an episode in {data}"
+        return said + (f"; acting at random reaches {number(base[episode], 3)}." if episode in base else ".")
     error = next((name for name in ("mae", "rmse") if name in score), "")
     if error and not isinstance(output, Nothing | Action):
         names = ", ".join(getattr(output, "names", ())) or "the target"
@@ -90,4 +118,6 @@ def headline(
         said = f"Reaches {words(name)} {shown(name, value)}"
         compared = f"; the trivial answer reaches {shown(name, base[name])}" if name in base else ""
         return f"{said}{compared}."
-    return "Learnt from what was given; the pictures below show what it makes of it."
+    return (
+        f"Learnt from {f'{train:,} samples of ' if train else ''}{data}; the pictures below show what it makes of them."
+    )

@@ -10,6 +10,7 @@ import base64
 import html
 import io
 import math
+import re
 import unicodedata
 from typing import Any
 
@@ -73,8 +74,19 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def percent(value: float, places: int = 1) -> str:
-    """A share as `99.5 %`."""
-    return f"{value * 100:.{places}f} %" if math.isfinite(value) else "not a number"
+    """A share as `99.5 %`; only what is exactly all is written as `100 %`."""
+    if not math.isfinite(value):
+        return "not a number"
+    if value in (0.0, 1.0):
+        return f"{value * 100:.0f} %"
+    while 0 < value < 1 and places < 6 and round(value * 100, places) in (0.0, 100.0):
+        places += 1
+    return f"{value * 100:.{places}f} %"
+
+
+def marked(text: object) -> str:
+    """`clean`, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", clean(text))
 
 
 def _trim(text: str) -> str:

@@ -14,7 +14,7 @@ from deepen.data.dataset import Bad, Finding
 from deepen.insight import report_parts as parts
 from deepen.insight.answers import Counts
 from deepen.insight.document import document
-from deepen.insight.glossary import headline
+from deepen.insight.glossary import SEVERAL_LOSSES, headline
 from deepen.insight.ink import clean, number
 from deepen.insight.pictures import Mistake
 from deepen.spec import Spec
@@ -105,7 +105,15 @@ def render(content: Content) -> str:
         _settings(content),
         parts.commands(content.next_commands),
     ]
-    lead = headline(content.spec.output, content.metrics, content.baseline, held_out, trivial=content.trivial)
+    lead = headline(
+        content.spec.output,
+        content.metrics,
+        content.baseline,
+        held_out,
+        data=content.data,
+        train=content.counts.get("train", 0),
+        trivial=content.trivial,
+    )
     title = f"{content.data} · {content.task} · {content.model}"
     head = parts.opening(title, lead, _warning(content), _tiles(content), content.name)
     return document(f"{content.name} – Deepen", head + "".join(section for section in sections if section))
@@ -156,7 +164,8 @@ def _learning(content: Content) -> str:
     # what was logged beside loss and goal is for a second look
     shown = [name for name in chosen if name in placed or name == content.goal or f"train/{name}" not in _keys(content)]
     folded = [name for name in chosen if name not in shown]
-    body = parts.figures(drawn, shown)
+    several = sum("loss" in key for key in _keys(content) if key.startswith("train/")) > 1
+    body = parts.figures(drawn, shown, {"loss": SEVERAL_LOSSES} if several else None)
     if folded:
         body += parts.folded("More curves", parts.figures(drawn, folded))
     return parts.section("How it learned", body) if body else ""

@@ -13,7 +13,7 @@ from deepen.data.dataset import Bad, Finding
 from deepen.insight.answers import Counts, class_scores, confused_pairs
 from deepen.insight.curves import plain, shown, words
 from deepen.insight.glossary import caption, meaning
-from deepen.insight.ink import STYLE, clean, href, percent
+from deepen.insight.ink import STYLE, clean, href, marked, percent
 from deepen.insight.pictures import Mistake
 
 MOST_CLASSES = 12
@@ -24,7 +24,7 @@ MOST_FILES = 20
 
 def opening(title: str, lead: str, warning: str, facts: Sequence[tuple[str, str, str]], name: str) -> str:
     """The first screen: what was learnt, and the figures that belong to it as (label, value, small print)."""
-    alert = f'<p class="alert" role="alert">{clean(warning)}</p>' if warning else ""
+    alert = f'<p class="alert" role="alert">{marked(warning)}</p>' if warning else ""
     cells = "".join(
         f"<div><dt>{clean(label)}</dt><dd>{clean(value)}{f'<small>{clean(small)}</small>' if small else ''}</dd></div>"
         for label, value, small in facts
@@ -42,16 +42,21 @@ def folded(title: str, body: str) -> str:
     return f"<details><summary>{clean(title)}</summary>{body}</details>"
 
 
-def figures(drawn: Mapping[str, str], names: Sequence[str]) -> str:
+WHOLE_WIDTH = frozenset({"progress"})
+
+
+def figures(drawn: Mapping[str, str], names: Sequence[str], captions: Mapping[str, str] | None = None) -> str:
     """Pictures side by side where the screen allows it, each with how to read it."""
+    captions = captions or {}
     if not names:
         return ""
     body = ""
     for name in names:
-        told = caption(name)
+        told = captions.get(name, caption(name))
+        kind = ' class="whole"' if name in WHOLE_WIDTH else ""
         under = f"<figcaption>{clean(told)}</figcaption>" if told else ""
         # the page carries the style of all charts once
-        body += f"<figure>{drawn[name].replace(STYLE, '', 1)}{under}</figure>"
+        body += f"<figure{kind}>{drawn[name].replace(STYLE, '', 1)}{under}</figure>"
     return f'<div class="figures">{body}</div>'
 
 
@@ -61,13 +66,19 @@ def table(header: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> s
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{cell}</th>' if i == 0 else f'<td class="{header[i][1]}">{cell}</td>'
+            f'<th scope="row">{cell}</th>' if i == 0 else f"<td{_attributes(*header[i])}>{cell}</td>"
             for i, cell in enumerate(row)
         )
         + "</tr>"
         for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _attributes(label: str, kind: str) -> str:
+    """A cell's class, and its column's name where a narrow screen has no room for the header."""
+    told = f' data-label="{clean(label)}"' if kind == "num" and label != "value" else ""
+    return (f' class="{kind}"' if kind else "") + told
 
 
 def scores(
@@ -98,6 +109,7 @@ def scores(
         rows.append([*row, clean(meaning(name))])
     body = table([*header, ("what it says", "say")], rows)
     who = f"{samples:,} validation samples" if samples else "the validation split"
+    body = body.replace("<table>", '<table class="scores">', 1)
     body += (
         f'<p class="mute">Measured with the best weights on {who}. These also chose the weights, so expect a '
         "little less on new data. "
@@ -144,7 +156,7 @@ def worst(mistakes: Sequence[Mistake]) -> str:
     title = "<h3>Worst mistakes</h3>"
     measured = all(one.confidence is None for one in mistakes)
     why = "furthest from the truth" if measured else "most sure of, though wrong"
-    note = f'<p class="mute">The validation samples it was {why}. Some may be wrongly labelled: look at the file.</p>'
+    note = f'<p class="mute">The validation samples it was {why}. The mistake may be in the data: look there.</p>'
     if any(one.pixels is None for one in mistakes):
         return title + note + _rows(mistakes)
     cards = ""
@@ -190,8 +202,8 @@ def findings(found: Sequence[Finding], verdict: str) -> str:
     body = f"<h3>Audit</h3><p>{clean(verdict[:1].upper() + verdict[1:])}.</p>" if verdict else ""
     items = ""
     for one in found:
-        mend = f"<small>{clean(one.mend)}</small>" if one.mend else ""
-        items += f'<li class="{clean(one.level)}"><b>{clean(one.level)}</b> {clean(one.text)}{mend}</li>'
+        mend = f"<small>{marked(one.mend)}</small>" if one.mend else ""
+        items += f'<li class="{clean(one.level)}"><b>{clean(one.level)}</b> {marked(one.text)}{mend}</li>'
     return body + (f'<ul class="findings">{items}</ul>' if items else "")
 
 
