@@ -18,7 +18,7 @@ from deepen.version import VERSION as __version__
 if TYPE_CHECKING:
     from deepen.deploy.bundle import Model, load
     from deepen.run import Evaluation, Run
-    from deepen.train import audit, resume, train
+    from deepen.training import audit, resume, train
 
 __all__ = ["Evaluation", "Misuse", "Model", "Problem", "Run", "__version__", "audit", "load", "resume", "train"]
 
@@ -26,10 +26,10 @@ _PLACES = {
     "Evaluation": "deepen.run",
     "Model": "deepen.deploy.bundle",
     "Run": "deepen.run",
-    "audit": "deepen.train",
+    "audit": "deepen.training",
     "load": "deepen.deploy.bundle",
-    "resume": "deepen.train",
-    "train": "deepen.train",
+    "resume": "deepen.training",
+    "train": "deepen.training",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deepen.errors import Misuse, Problem, did_you_mean
+from deepen.errors import Misuse, Problem, unknown
 from deepen.version import VERSION
 
 app = App(
@@ -38,9 +38,9 @@ def train(
     json: Json = False,
 ) -> dict[str, Any]:
     """Audit the data, train, keep the best, write a report: a run folder."""
-    from deepen import train as training
+    from deepen import training
 
-    chosen = parse(settings)
+    chosen: dict[str, Any] = {**parse(settings)}
     if target is not None:
         chosen["data.target"] = target
     if skip_bad:
@@ -60,7 +60,7 @@ def resume(
     json: Json = False,
 ) -> dict[str, Any]:
     """Go on exactly where a run stopped."""
-    from deepen import train as training
+    from deepen import training
 
     console = Console(json)
     with console.reading():
@@ -81,9 +81,7 @@ def evaluate(
     from deepen.run import Run
 
     if split not in ("test", "validation"):
-        raise Misuse(
-            f"--split {split} is not known: expected test or validation.{did_you_mean(split, ('test', 'validation'))}"
-        )
+        raise unknown("split", split, ("test", "validation"))
     console = Console(json)
     with console.reading():
         evaluation = Run(run).evaluate(split=split)
@@ -124,19 +122,15 @@ def generate(
     json: Json = False,
 ) -> dict[str, Any]:
     """Make new samples with a generative model."""
-    from PIL import Image
-
     from deepen.deploy.bundle import load
-    from deepen.insight.pictures import grid
+    from deepen.insight.grid import grid, picture
 
     samples = load(run).generate(count, seed)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for number, sample in enumerate(samples):
-        Image.fromarray(sample.squeeze(-1).numpy() if sample.shape[-1] == 1 else sample.numpy()).save(
-            folder / f"{number:04d}.png"
-        )
-    Image.fromarray(grid(samples.numpy())).save(folder / "grid.png")
+        picture(sample).save(folder / f"{number:04d}.png")
+    picture(grid(samples)).save(folder / "grid.png")
     Console(json).say("samples", f"{count} in {folder}, all in one picture: {folder / 'grid.png'}")
     return {"path": str(folder), "count": count, "seed": seed}
 
@@ -150,7 +144,7 @@ def doctor(
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what is wrong with data, and the command that mends it."""
-    from deepen import train as training
+    from deepen import training
 
     chosen = parse(settings) | ({"data.target": target} if target else {})
     console = Console(json)
@@ -250,9 +244,7 @@ def _call(words: list[str]) -> dict[str, Any] | None:
     except CycloptsError as error:
         verbs = [name for name in app if not name.startswith("-")]
         if words and not words[0].startswith("-") and words[0] not in verbs:
-            raise Misuse(
-                f"There is no verb '{words[0]}'.{did_you_mean(words[0], verbs)} Known: {', '.join(verbs)}."
-            ) from None
+            raise unknown("verb", words[0], verbs) from None
         raise Misuse(
             f"{str(error).strip()} See `deepen {words[0] if words else ''} --help`.".replace("\n", " ")
         ) from None

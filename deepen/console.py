@@ -146,19 +146,21 @@ class Console:
         self.say("report", escape(f"{path}/report.html"))
         makes = {"gan": "deepen generate"}.get(result["task"])
         third = f"{makes} {path}" if makes else f"deepen predict {path} INPUT"
-        self.say(
-            "next",
-            f"[cyan]deepen evaluate {escape(path)}[/]   opens the sealed test split, and counts it\n[cyan]{escape(third)}[/]\n[cyan]deepen train FOLDER_OR_FILE[/]   on your own data",
-        )
+        steps = [
+            f"[cyan]deepen evaluate {escape(path)}[/]   opens the sealed test split, and counts it",
+            f"[cyan]{escape(third)}[/]",
+            "[cyan]deepen train FOLDER_OR_FILE[/]   on your own data",
+        ]
+        self.say("next", "
+".join(steps))
 
     def prediction(self, prediction: dict[str, Any]) -> None:
         """One answer in a line."""
         rest = {key: value for key, value in prediction.items() if key not in ("input", "top")}
         top = [f"{name} {100 * chance:.1f} %" for name, chance in prediction.get("top", [])[:3]]
         said = ", ".join(top) or ", ".join(f"{key} {value}" for key, value in rest.items())
-        self.out.print(
-            f"{escape(str(prediction['input']))}  [bold]{escape(str(next(iter(rest.values()), '')))}[/]  [dim]{escape(said)}[/]"
-        )
+        answer, name = str(next(iter(rest.values()), "")), str(prediction["input"])
+        self.out.print(f"{escape(name)}  [bold]{escape(answer)}[/]  [dim]{escape(said)}[/]")
 
     def evaluation(self, evaluation: Evaluation) -> None:
         """The scores of a split, with their intervals and the trivial answer's beside them."""
@@ -204,7 +206,8 @@ class Console:
         pace, left = self._pace()
         star = " *" if report.best else ""
         train = "" if loss is None else f"  train loss {loss:.4f}"
-        return f"epoch {report.epoch:6.2f}  step {report.step:6d}{train}  validation {goal} {number(goal, value)}  {pace} samples/s  {left} left{star}"
+        where = f"epoch {report.epoch:6.2f}  step {report.step:6d}{train}"
+        return f"{where}  validation {goal} {number(goal, value)}  {pace} samples/s  {left} left{star}"
 
     def _table(self) -> Table:
         goal = self._goal()

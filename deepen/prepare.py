@@ -125,9 +125,10 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     task = task or natural_task(dataset.spec)
     kind = type(dataset.spec.input).__name__.lower()
     side = max(dataset.spec.input.height, dataset.spec.input.width) if isinstance(dataset.spec.input, Image) else None
-    own = isinstance(model, nn.Module)
-    known = recipes.choose(source, kind, side, task, None if own else model)
-    name = f"{recipes.CUSTOM}{type(model).__qualname__}" if own else model or (known.model if known else None)
+    own = model if isinstance(model, nn.Module) else None
+    named = model if isinstance(model, str) else None
+    known = recipes.choose(source, kind, side, task, named)
+    name = f"{recipes.CUSTOM}{type(own).__qualname__}" if own is not None else named or (known.model if known else None)
     if name is None:
         raise Misuse(
             f"There is no usual model for '{task}' on {kind} data: name one with --model. `deepen list` has them."
@@ -135,14 +136,14 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     recipe = recipes.blank(draft.source, draft.reader, task, name)
     if known is not None:
         for key, value in known.settings.items():
-            if not (own and key.startswith("model.")):
+            if not (own is not None and key.startswith("model.")):
                 recipe.set(key, value)
     chosen = {recipe.full(key) for key in settings}
     for key, value in settings.items():
         recipe.set(key, value)
     if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
         recipe.fit.epochs = UNLIMITED
-    return build(recipe, known, reason, dataset, model if own else None)
+    return build(recipe, known, reason, dataset, own)
 
 
 UNLIMITED = 1e6

@@ -285,7 +285,7 @@ def known_good() -> list[KnownGood]:
     found = []
     for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml")):
         content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        optional = {"data": None, "kind": None, "settings": {}}
+        optional: dict[str, Any] = {"data": None, "kind": None, "settings": {}}
         found.append(KnownGood(name=path.stem, **{**optional, **content}))
     return found
 

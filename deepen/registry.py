@@ -71,6 +71,7 @@ def _literals(path: Path) -> dict[str, Any]:
             found["functions"].append(node.name)
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         if isinstance(target, ast.Name) and target.id in ("SUMMARY", "PRESETS"):
-            assert isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            assert isinstance(node, ast.Assign | ast.AnnAssign)
+            assert node.value is not None
             found[target.id] = ast.literal_eval(node.value)
     return found

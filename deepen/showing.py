@@ -88,14 +88,15 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
 
 
 def _section(section: str) -> str:
-    return _fields(section, next(f.default_factory for f in fields(recipes.Recipe) if f.name == section)())  # type: ignore[misc,operator]
+    return _fields(section, getattr(recipes.Recipe("", "", "", ""), section))
 
 
 def _fields(section: str, config: Any) -> str:
     """Each field as key=default, its type and documentation."""
     import typing
 
-    hints, told = typing.get_type_hints(type(config)), documentation(type(config))
+    kind: type = type(config)
+    hints, told = typing.get_type_hints(kind), documentation(kind)
     lines = []
     for field in fields(config):
         key = f"{section}.{field.name}={as_text(getattr(config, field.name))}"
@@ -120,10 +121,11 @@ def _schedule(words: list[str], path: Path) -> dict[str, Any]:
     from deepen.insight import curves
 
     draft = recipes.Recipe("", "", "", "")
+    settings = draft.keys()
     for word in words:
         key, equals, value = word.partition("=")
         if equals:
-            draft.set(f"schedule.{key}" if f"schedule.{key}" in draft.keys() else key, value)
+            draft.set(f"schedule.{key}" if f"schedule.{key}" in settings else key, value)
         else:
             draft.schedule.name = key
     total, peak = 1000, peak_lr(draft.optim)

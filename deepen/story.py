@@ -234,9 +234,9 @@ def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
             for i in found
         ]
     if isinstance(output, Quantity) and "prediction" in rows:
-        true, predicted = rows["target"][:, 0].numpy(), rows["prediction"][:, 0].numpy()
-        found = answers.furthest(true, predicted, MOST_MISTAKES)
-        return [_mistake(dataset, split, int(i), f"{true[i]:.5g}", f"{predicted[i]:.5g}", None) for i in found]
+        truth, predicted = rows["target"][:, 0].numpy(), rows["prediction"][:, 0].numpy()
+        furthest = answers.furthest(truth, predicted, MOST_MISTAKES)
+        return [_mistake(dataset, split, int(i), f"{truth[i]:.5g}", f"{predicted[i]:.5g}", None) for i in furthest]
     return []
 
 

@@ -7,6 +7,7 @@ from a checkpoint repeats the uninterrupted one bit for bit.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -306,4 +307,4 @@ class _Silent:
 def _slices(size: int, pieces: int) -> list[slice]:
     """`size` rows in at most `pieces` runs of nearly equal length."""
     edges = [size * number // pieces for number in range(pieces + 1)]
-    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]

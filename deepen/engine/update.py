@@ -133,7 +133,7 @@ class Updater:
         _copy_into(self.model, tensors, "model.")
         if self.average is not None:
             _copy_into(self.average, tensors, "average.")
-        by_name = {name: parameter for name, parameter in self.model.named_parameters()}
+        by_name = dict(self.model.named_parameters())
         for part, optimizer in self.optimizers.items():
             for number, (member, _) in enumerate(optimizer.members):
                 prefix = f"optim.{part}.{number}."

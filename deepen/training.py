@@ -21,6 +21,7 @@ from deepen.engine.plan import Plan
 from deepen.engine.run import Folder
 from deepen.errors import Problem
 from deepen.insight import audit as auditing
+from deepen.insight.grid import picture
 from deepen.prepare import Prepared, Settled, build, load, prepare, settle
 from deepen.run import Run
 from deepen.story import tell
@@ -192,11 +193,9 @@ class _Keeper:
                 row["best"] = True
             self.folder.log(row, report.speed)
         if report.kind == "evaluation" and report.model is not None:
-            for name, picture in self.prepared.task.preview(report.model).items():
-                from PIL import Image
-
+            for name, pixels in self.prepared.task.preview(report.model).items():
                 self.folder.samples.mkdir(exist_ok=True)
-                Image.fromarray(picture.numpy().squeeze()).save(self.folder.samples / f"{name}-{report.step:07d}.png")
+                picture(pixels).save(self.folder.samples / f"{name}-{report.step:07d}.png")
             if report.best:
                 self.rows = self.prepared.rows
                 self._keep(report)

@@ -1,0 +1,5 @@
+"""`python -m deepen`."""
+
+from deepen.cli import main
+
+main()
