@@ -132,6 +132,8 @@ class Console:
 
     def done(self, run: Run) -> None:
         """How it ended and what to do next."""
+        from deepen.tasks.base import Generates
+
         result = run.result
         best, path = result["best"], _short(run.path)
         if best:
@@ -144,15 +146,14 @@ class Console:
             "time", f"{result['seconds']:.1f} s of training, {result['samples_per_second']:,.0f} samples/s ({why})"
         )
         self.say("report", escape(f"{path}/report.html"))
-        makes = {"gan": "deepen generate"}.get(result["task"])
-        third = f"{makes} {path}" if makes else f"deepen predict {path} INPUT"
+        makes = self.prepared is not None and isinstance(self.prepared.task, Generates)
+        third = f"deepen generate {path}" if makes else f"deepen predict {path} INPUT"
         steps = [
             f"[cyan]deepen evaluate {escape(path)}[/]   opens the sealed test split, and counts it",
             f"[cyan]{escape(third)}[/]",
             "[cyan]deepen train FOLDER_OR_FILE[/]   on your own data",
         ]
-        self.say("next", "
-".join(steps))
+        self.say("next", "\n".join(steps))
 
     def prediction(self, prediction: dict[str, Any]) -> None:
         """One answer in a line."""
