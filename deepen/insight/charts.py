@@ -99,7 +99,7 @@ def tick_labels(ticks: Sequence[float], *, percent: bool = False, log: bool = Fa
     ending = " %" if percent else ""
     largest = max((abs(tick) for tick in scaled), default=0.0)
     step = min((b - a for a, b in itertools.pairwise(scaled)), default=largest) or 1.0
-    if largest >= 1e6 or (0 < largest < 1e-3):
+    if largest >= 1e6 or (0 < largest < 1e-4):
         return [number(tick, 4) + ending for tick in scaled]
     # as many decimals as the step needs, 2.5 needing one more than 2
     places = next((p for p in range(9) if abs(step - round(step, p)) < step * 1e-6), 9)

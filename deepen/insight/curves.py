@@ -185,7 +185,12 @@ def _without_start(lines: Sequence[Series]) -> list[Series]:
     if len(values) < 6:
         return list(lines)
     low = values.min() - 0.25 * (values.max() - values.min())
-    return [replace(line, y=np.where(np.asarray(line.y) >= low, line.y, np.nan)) for line in lines]
+    cut = []
+    for line in lines:
+        below = np.flatnonzero(np.asarray(line.y, dtype=np.float64) < low)
+        start = int(below[-1]) + 1 if len(below) else 0
+        cut.append(replace(line, x=np.asarray(line.x)[start:], y=np.asarray(line.y)[start:]))
+    return cut
 
 
 def _spread(lines: Sequence[Series]) -> bool:

@@ -86,10 +86,9 @@ def mistakes(worst: Sequence[Mistake], *, title: str = "Worst mistakes") -> str:
         rows = [[one.true, one.predicted, _sure(one), *(value for _, value in one.values), one.origin] for one in worst]
         return rows_table(title, header, rows)
     pixels = [one.pixels for one in worst if one.pixels is not None]
-    captions = [[f"{one.true} → {one.predicted}", f"{_sure(one)}  {one.origin}".strip()] for one in worst]
-    return tiles(
-        title, pixels, captions, across=6, tile=104, note="true → predicted, how sure the model was, where it is"
-    )
+    captions = [[one.true, f"→ {one.predicted}", f"{_sure(one)} {one.origin}".strip()] for one in worst]
+    note = "the truth, → the answer, how sure it was, where it is"
+    return tiles(title, pixels, captions, across=6, tile=118, note=note)
 
 
 def _sure(one: Mistake) -> str:
