@@ -2,7 +2,7 @@
 
 Goodfellow et al. (2014), Generative adversarial nets, with the non-saturating loss; trained in turn as in DCGAN
 (Radford, Metz & Chintala, 2015). One-sided label smoothing is from Salimans et al. (2016). What an epoch achieved is
-measured by the sliced Wasserstein distance (Rabin et al., 2011; over patches of several sizes as in Karras et al., 2018)
+measured by the sliced Wasserstein distance (Rabin et al., 2011; on patches of several sizes as in Karras et al., 2018)
 between held-out pictures and equally many drawn ones.
 
 Models answer a latent [B, latent_size] with pictures [B, C, H, W] in [-1, 1], and have children `generator` and
@@ -140,12 +140,11 @@ class Gan(Task, Generates, Weighted):
         return {"told_apart": mean(right, torch.cat([weights, weights], dim=1))}
 
     def baseline(self, rows: Rows) -> dict[str, float]:
-        """A Gaussian with the mean and covariance of the training pictures: along every slice a normal distribution."""
+        """Draws from a Gaussian with the mean and covariance of the training pictures: normal along every slice."""
         assert self._fitted is not None, "study() comes before baseline()"
-        count = len(rows["real"])
-        quantiles = torch.special.ndtri((torch.arange(count) + 0.5) / count).unsqueeze(1)
         centre, spread = self._fitted
-        return {"distance": _distance(rows["real"], centre + spread * quantiles)}
+        noise = torch.randn(rows["real"].shape, generator=generator(0, "baseline"))
+        return {"distance": _distance(rows["real"], centre + spread * noise)}
 
     def examples(self, model: Any, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
         return _latent(count, model.latent_size, 0)
