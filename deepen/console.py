@@ -139,7 +139,7 @@ class Console:
         if best:
             self.say(
                 "best",
-                f"[bold green]{best['metric']} {number(best['metric'], best['value'])}[/] on validation, at step {best['step']:,}",
+                f"[bold green]{best['metric']} {number(best['metric'], best['value'])}[/] on validation, step {best['step']:,}",
             )
         why = {"early": "stopped early", "time": "time is up"}.get(result["stopped"], "finished")
         self.say(

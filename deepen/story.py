@@ -6,7 +6,6 @@ looks at validation samples only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import nn
 from deepen.data.dataset import Columns, Dataset, Finding
 from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
+from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.insight import answers, audit, curves, pictures
 from deepen.insight.pictures import Mistake
@@ -155,14 +155,8 @@ def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
 def _schedule(settled: Settled, prepared: Prepared) -> str:
     config, total = prepared.recipe.schedule, settled.total_steps
     steps = np.unique(np.linspace(0, max(0, total - 1), 400).astype(int))
-    peak = next(iter(_peaks(prepared)), 0.0)
+    peak = peak_lr(prepared.recipe.optim)
     return curves.schedule([peak * schedule.factor(config, int(step), total) for step in steps], steps=steps)
-
-
-def _peaks(prepared: Prepared) -> Sequence[float]:
-    from deepen.engine.optim import peak_lr
-
-    return [peak_lr(prepared.recipe.optim)]
 
 
 def _of_answers(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
@@ -180,11 +174,11 @@ def _of_answers(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
             drawn["boundary"] = _boundary(dataset, model.module)
         return drawn
     if isinstance(output, Quantity) and "prediction" in rows:
-        target, predicted = rows["target"][:, 0].numpy(), rows["prediction"][:, 0].numpy()
+        truth, said = rows["target"][:, 0].numpy(), rows["prediction"][:, 0].numpy()
         name = output.names[0]
         return {
-            "predicted": answers.predicted_true(target, predicted, name),
-            "residuals": answers.residuals(target, predicted, name),
+            "predicted": answers.predicted_true(truth, said, name),
+            "residuals": answers.residuals(truth, said, name),
         }
     return {}
 
