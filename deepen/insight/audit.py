@@ -98,7 +98,7 @@ def _duplicates(dataset: Dataset) -> Iterator[Finding]:
         count, whole = int(shared.sum()), len(other)
         twins = np.flatnonzero(np.isin(train, other[shared]))
         text = (
-            f"{count:,} of {whole:,} {name} samples also stand in train, so their score is partly memory "
+            f"{count:,} of {whole:,} {name} samples also stand in train, where they can be learnt by heart "
             f"(first twin in train: {dataset.train.origin(int(twins[0]))}{hint})."
         )
         details = {"train": [dataset.train.origin(int(i)) for i in twins[:LISTED]]}
@@ -123,7 +123,7 @@ def _repeats(dataset: Dataset, train: NDArray[np.uint64], level: str) -> Iterato
             a, b = int(order[clash[0]]), int(order[clash[0] + 1])
             names = dataset.spec.output.names
             text = (
-                f"{len(clash):,} training samples are equal to another one but labelled differently, e.g. "
+                f"{len(clash):,} pairs of training samples are equal but labelled differently, e.g. "
                 f"{columns.origin(a)} as '{names[int(columns['target'][a])]}' and {columns.origin(b)} as "
                 f"'{names[int(columns['target'][b])]}'."
             )
@@ -134,7 +134,7 @@ def _repeats(dataset: Dataset, train: NDArray[np.uint64], level: str) -> Iterato
     places = np.flatnonzero(same)[:LISTED]
     pairs = [[columns.origin(int(order[i])), columns.origin(int(order[i + 1]))] for i in places]
     first, twin = pairs[0]
-    text = f"{count:,} of {len(columns):,} training samples repeat another one exactly, e.g. {twin} is {first}."
+    text = f"{count:,} of {len(columns):,} training samples repeat an earlier one exactly, e.g. {twin} is {first}."
     mend = "Harmless in small numbers; they weigh their sample twice."
     yield Finding("note", "repeats", text, mend, {"pairs": pairs})
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deepen.data.dataset import Columns, Dataset, Finding
 from deepen.randomness import generator
-from deepen.spec import Category, Image, Nothing, Quantity, Table
+from deepen.spec import Category, Image, Nothing, Output, Quantity, Table
 
 ROWS = 4000
 """Rows that the search for leaks looks at."""
@@ -39,11 +39,16 @@ def look(dataset: Dataset, seed: int, known: set[str]) -> Iterator[Finding]:
     if isinstance(spec.input, Image):
         yield from _constant_pictures(train)
     if isinstance(spec.input, Table):
+        own = own_columns(spec.input.columns)
+        names = [spec.input.columns[i] for i in own]
+        drawn = train.take(_drawn(len(train), seed))
+        drawn["input"] = drawn["input"][:, own]
         if "constant-column" not in known:
-            yield from _constant_columns(train["input"], spec.input.columns)
+            yield from _constant_columns(train["input"], drawn["input"], own, names)
         if not isinstance(spec.output, Nothing):
-            yield from _leaks(dataset, seed)
-        yield from _shifted_columns(train["input"], dataset.validation["input"], spec.input.columns)
+            yield from _leaks(drawn, names, spec.output)
+        held_out = dataset.validation["input"].index_select(0, _drawn(len(dataset.validation), seed))
+        yield from _shifted_columns(drawn["input"], held_out[:, own], names)
         if isinstance(spec.output, Category) and "sorted" not in known:
             yield from _sorted(dataset, seed)
     if isinstance(spec.output, Quantity):
@@ -83,8 +88,16 @@ def _constant_pictures(train: Columns) -> Iterator[Finding]:
         )
 
 
-def _constant_columns(inputs: Tensor, names: Sequence[str]) -> Iterator[Finding]:
-    constant = [names[i] for i in (inputs.amax(dim=0) == inputs.amin(dim=0)).nonzero()[:, 0].tolist()]
+def own_columns(names: Sequence[str]) -> list[int]:
+    """Columns that are not pieces of another one: of `age`, `age >17`, `age >21` only the first."""
+    known = set(names)
+    return [i for i, name in enumerate(names) if " >" not in name or name.rpartition(" >")[0] not in known]
+
+
+def _constant_columns(inputs: Tensor, drawn: Tensor, own: list[int], names: Sequence[str]) -> Iterator[Finding]:
+    """Columns of a single value; what varies in the drawn rows need not be read whole."""
+    suspects = (drawn == drawn[:1]).all(dim=0).nonzero()[:, 0].tolist()
+    constant = [names[i] for i in suspects if bool((inputs[:, own[i]] == inputs[0, own[i]]).all())]
     if constant and len(inputs) > 1:
         text = f"The same value stands in every training row of {some(constant)}: nothing can be learnt from that."
         yield Finding(
@@ -92,29 +105,26 @@ def _constant_columns(inputs: Tensor, names: Sequence[str]) -> Iterator[Finding]
         )
 
 
-def _drawn(dataset: Dataset, seed: int) -> Tensor:
-    count = len(dataset.train)
+def _drawn(count: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=generator(seed, "audit"))[:ROWS]
 
 
-def _leaks(dataset: Dataset, seed: int) -> Iterator[Finding]:
+def _leaks(rows: dict[str, Tensor], names: Sequence[str], output: Output) -> Iterator[Finding]:
     """Single columns that tell the target (nearly) without fail: class labels by order, numbers by rank."""
-    assert isinstance(dataset.spec.input, Table)
-    index = _drawn(dataset, seed)
-    if len(index) < 30:
+    count = len(rows["input"])
+    if count < 30:
         return
-    rows = dataset.train.take(index)
-    inputs, names = rows["input"][:, :MOST_COLUMNS], dataset.spec.input.columns[:MOST_COLUMNS]
-    if isinstance(dataset.spec.output, Category):
+    inputs = rows["input"][:, :MOST_COLUMNS]
+    if isinstance(output, Category):
         telling = telling_columns(inputs, rows["target"].reshape(-1))
         how = "tells the class without fail"
     else:
-        telling = following_columns(inputs, rows["target"].reshape(len(index), -1)[:, 0])
+        telling = following_columns(inputs, rows["target"].reshape(count, -1)[:, 0])
         how = "rises or falls in step with the target"
     if telling:
         columns = [names[i] for i in telling]
         text = (
-            f"By itself, {some(columns)} {how} in {len(index):,} training rows: perhaps it was made from the target, "
+            f"By itself, {some(columns)} {how} in {count:,} training rows: perhaps it was made from the target, "
             "or is known only afterwards."
         )
         mend = "If so, take the column out of the file; if it is known beforehand, you may not need a network."
@@ -187,9 +197,10 @@ def _shifted_columns(train: Tensor, held_out: Tensor, names: Sequence[str], what
     if min(len(train), len(held_out)) < 30:
         return
     a, b = train.reshape(len(train), -1).double(), held_out.reshape(len(held_out), -1).double()
-    spread = a.std(dim=0).clamp_min(1e-12)
+    # the spread of both together: a column that is nearly always 0 may have none at all in a small validation split
+    spread = torch.cat([a, b]).std(dim=0).clamp_min(1e-12)
     gap = (b.mean(dim=0) - a.mean(dim=0)).abs()
-    error = (a.var(dim=0) / len(a) + b.var(dim=0) / len(b)).sqrt().clamp_min(1e-12)
+    error = spread * (1 / len(a) + 1 / len(b)) ** 0.5
     moved = ((gap / error > 6) & (gap / spread > 0.25)).nonzero()[:, 0].tolist()
     if moved:
         moved.sort(key=lambda i: -float(gap[i] / spread[i]))
