@@ -61,7 +61,9 @@ class Number:
     def from_values(self, values: np.ndarray) -> np.ndarray:
         """float64 [N] with NaN or infinity for a missing cell -> float32 [N, width]."""
         absent = ~np.isfinite(values)
-        values = np.where(absent, self.fill, values)
+        # The bounds keep squares from overflowing; beyond them nothing changes any more.
+        reach = 1e6 * self.scale
+        values = np.clip(np.where(absent, self.fill, values), self.fill - reach, self.fill + reach)
         centred = (values - self.fill) / self.scale
         parts = [(centred / np.sqrt(1 + (centred / 3) * (centred / 3)))[:, None]]
         if self.gaps:
@@ -158,12 +160,23 @@ def fit_number(
     present = values[np.isfinite(values)]
     quarter, middle, third = np.quantile(present, (0.25, 0.5, 0.75))
     scale = (third - quarter) / SPREAD_OF_NORMAL or present.std() or 1.0
-    edges = np.unique(present)
-    if len(edges) > bins + 1:
-        edges = np.unique(np.quantile(present, np.linspace(0, 1, bins + 1)))
+    edges = _edges(present, bins)
     # With two values the pieces would only say again what the number says.
-    kept = tuple(edges.tolist()) if bins and len(edges) > 2 else ()
+    kept = tuple(edges.tolist()) if len(edges) > 2 else ()
     return Number(name, float(middle), float(scale), len(present) < len(values), kept, notation, missing)
+
+
+def _edges(present: np.ndarray, bins: int) -> np.ndarray:
+    """At most bins + 1 quantiles. A value that would hold several of them, such as the zeros of a column that is mostly
+    zero, holds one, and leaves the others to the rest."""
+    values, counts = np.unique(present, return_counts=True)
+    if len(values) <= bins + 1 or not bins:
+        return values[: 0 if not bins else None]
+    common = values[counts * bins > len(present)]
+    rest = np.setdiff1d(values, common)
+    others = present[np.isin(present, rest)]
+    spread = np.quantile(others, np.linspace(0, 1, max(2, bins + 1 - len(common))))
+    return np.unique(np.concatenate([common, spread]))
 
 
 def fit_choice(name: str, cells: Sequence[Any], most: int, *, missing: tuple[str, ...] = ()) -> Choice:

@@ -209,7 +209,7 @@ def _join(table: RawTable, test: RawTable, source: str, test_source: str) -> tup
 
 def _bins(rows: int) -> int:
     """Pieces for a number: each with rows enough that its height is no accident."""
-    return 32
+    return min(64, rows // 64)
 
 
 def _pick(cells: Sequence[Any], rows: np.ndarray) -> list[Any]:
