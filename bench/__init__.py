@@ -1,0 +1,1 @@
+"""The comparisons of docs/performance.md: `python -m bench [ROW ...]`."""

@@ -1,0 +1,1 @@
+"""Scripts as beginner articles write them, and CleanRL's habit of one file: neither improved nor slowed down."""
