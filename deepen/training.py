@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,10 @@ from deepen.run import Run
 from deepen.story import tell
 from deepen.tasks.base import Rows
 from deepen.version import VERSION
+
+REPORT_BYTES = 1_000_000
+PREVIEW_BYTES = 20_000
+"""About what a report and a preview need."""
 
 
 class Watcher(Protocol):
@@ -90,10 +95,11 @@ def train(
     stem = Path(recipe.source).name.partition(".")[0] or "data"
     name = f"{stem}-{recipe.task_name}-{recipe.model_name.rpartition(':')[2].lower()}"
     folder = Folder.create(Path(runs), name, recipe)
-    folder.write("environment.json", {"deepen": VERSION, **device.environment(prepared.device)})
-    folder.write("settled.json", settled.to_json())
-    folder.write("data.json", described(dataset, findings))
-    return _go(prepared, settled, folder, None, findings, watch)
+    with folder.locked():
+        folder.write("environment.json", {"deepen": VERSION, **device.environment(prepared.device)})
+        folder.write("data.json", described(dataset, findings))
+        folder.write("settled.json", settled.to_json())  # the last one: with it, the run can be resumed
+        return _go(prepared, settled, folder, None, findings, watch)
 
 
 def resume(path: str | Path, *, model: nn.Module | None = None, watch: Watcher | None = None) -> Run:
@@ -102,9 +108,15 @@ def resume(path: str | Path, *, model: nn.Module | None = None, watch: Watcher |
     `model` is needed for a model of your own class. Resuming a finished run changes nothing and returns it.
     """
     folder = Folder.open(path)
+    with folder.locked():
+        return _resume(path, folder, model, watch)
+
+
+def _resume(path: str | Path, folder: Folder, model: nn.Module | None, watch: Watcher | None) -> Run:
     recipe = folder.recipe()
     settled = Settled(**folder.read("settled.json")) if folder.read("settled.json") else None
-    if folder.read("result.json").get("stopped") in ("finished", "early", "time"):
+    result = folder.read("result.json")
+    if result.get("stopped") in ("finished", "early", "time") and result["saved"] and folder.report.is_file():
         return Run(folder.path)
     if settled is None:
         raise Problem(f"{path} was stopped before its first step: start it again with `deepen train {recipe.source}`.")
@@ -136,7 +148,8 @@ def _go(
     prepared.model = plan.prepare(prepared.model)
     if watch is not None:
         watch.start(prepared, settled, folder)
-    with folder.locked(), _stop_on_interrupt() as stopped:
+    with _stop_on_interrupt() as stopped:
+        keeper = _Keeper(prepared, folder)
         folder.rewind(None if found is None else found.state)
         training = Training(
             task=prepared.task,
@@ -150,28 +163,34 @@ def _go(
             total_steps=settled.total_steps,
             steps_per_epoch=prepared.steps_per_epoch,
             should_stop=stopped.is_set,
+            may_save=lambda: keeper.unsaved is None,
             seconds_before=0.0 if found is None else found.state["seconds"],
         )
-        keeper = _Keeper(prepared, folder)
         end = None
         for report in fit(training, found):
-            keeper.take(report)
+            warnings = keeper.take(report)
             if watch is not None:
                 watch.report(report)
+                for text in warnings:
+                    watch.report(Report("warning", report.step, report.epoch, text=text))
             end = report
         assert end is not None
         assert end.kind == "end"
         run = Run(folder.path)
-        summary(prepared, settled, folder, end)
+        saved = end.saved and keeper.unsaved is None
+        again = f"Make room, then: deepen resume {folder.path}"
+        try:
+            summary(prepared, settled, folder, end, saved)
+            if saved and end.stopped in ("finished", "early", "time"):
+                tell(prepared, settled, folder, findings, keeper.rows)
+        except OSError as error:
+            raise Failed(f"{checkpoint.no_room(error, folder.path, REPORT_BYTES)} {again}", run) from error
         if end.stopped == "nan":
             raise Failed(end.text, run)
+        if not saved:
+            raise Failed(f"The last state could not be saved to {folder.path}. {again}", run)
         if end.stopped == "interrupted":
             raise Interrupted(run)
-        tell(prepared, settled, folder, findings, keeper.rows)
-        if not end.saved or keeper.unsaved:
-            raise Failed(
-                f"The last state could not be saved to {folder.path}. Make room, then: deepen resume {folder.path}", run
-            )
     return run
 
 
@@ -180,45 +199,64 @@ class _Keeper:
 
     def __init__(self, prepared: Prepared, folder: Folder) -> None:
         self.prepared, self.folder = prepared, folder
-        self.unsaved = False
+        self.unsaved: tuple[nn.Module, dict[str, Any]] | None = None
+        """The best weights and their facts, where they have not reached the disk."""
         self.rows: Rows | None = None
         """Validation rows of the best weights, where this session evaluated them."""
         p = prepared
         self.examples = p.task.examples(p.model, p.dataset.validation, p.dataset.preprocess, bundle.GOLDENS)
 
-    def take(self, report: Report) -> None:
+    def take(self, report: Report) -> list[str]:
+        """Write it down; a warning for what could not be written, which is tried again with the next report."""
         if report.kind in ("log", "evaluation"):
             row: dict[str, Any] = {"step": report.step, "epoch": report.epoch, **report.numbers}
             if report.best:
                 row["best"] = True
             self.folder.log(row, report.speed)
+        warnings = []
         if report.kind == "evaluation" and report.model is not None:
-            for name, pixels in self.prepared.task.preview(report.model).items():
-                self.folder.samples.mkdir(exist_ok=True)
-                picture(pixels).save(self.folder.samples / f"{name}-{report.step:07d}.png")
+            try:
+                self._preview(report.model, report.step)
+            except OSError as error:
+                warnings.append(checkpoint.no_room(error, self.folder.samples, PREVIEW_BYTES))
             if report.best:
                 self.rows = self.prepared.rows
-                self._keep(report)
+                self.unsaved = (report.model, self._facts(report))
+        if self.unsaved is not None:
+            warnings += self._keep(*self.unsaved)
+        return warnings
 
-    def _keep(self, report: Report) -> None:
+    def _preview(self, model: nn.Module, step: int) -> None:
+        for name, pixels in self.prepared.task.preview(model).items():
+            self.folder.samples.mkdir(exist_ok=True)
+            finished = self.folder.samples / f"{name}-{step:07d}.png"
+            unfinished = finished.with_suffix(".unfinished")
+            picture(pixels).save(unfinished, format="PNG")
+            unfinished.replace(finished)
+
+    def _facts(self, report: Report) -> dict[str, Any]:
         p = self.prepared
-        assert report.model is not None
-        facts = {
+        return {
             "digest": p.dataset.digest,
             "parameters": p.parameters,
             "step": report.step,
             "validation": {name.partition("/")[2]: value for name, value in report.numbers.items()},
             "versions": {"deepen": VERSION, "torch": torch.__version__},
         }
+
+    def _keep(self, module: nn.Module, facts: dict[str, Any]) -> list[str]:
+        p = self.prepared
         try:
-            bundle.write(self.folder.model, report.model, p.recipe, p.task, p.dataset.preprocess, self.examples, facts)
-            self.unsaved = False
+            bundle.write(self.folder.model, module, p.recipe, p.task, p.dataset.preprocess, self.examples, facts)
         except OSError as error:
-            self.unsaved = True
-            raise Problem(checkpoint.no_room(error, self.folder.model, p.parameters * 4)) from error
+            # The training goes on with these weights: the best ones have to be set aside until there is room.
+            self.unsaved = (copy.deepcopy(module), facts)
+            return [f"{checkpoint.no_room(error, self.folder.model, p.parameters * 4)} It is tried again."]
+        self.unsaved = None
+        return []
 
 
-def summary(prepared: Prepared, settled: Settled, folder: Folder, end: Report) -> None:
+def summary(prepared: Prepared, settled: Settled, folder: Folder, end: Report, saved: bool) -> None:
     """Write `result.json`: what `train --json` prints."""
     rows, speeds = folder.rows(), folder.speed_rows()
     bests = [row for row in rows if row.get("best")]
@@ -241,6 +279,7 @@ def summary(prepared: Prepared, settled: Settled, folder: Folder, end: Report) -
             "samples_per_second": end.step * batch / seconds if seconds else 0.0,
             "best": best,
             "stopped": end.stopped,
+            "saved": saved,
         },
     )
 

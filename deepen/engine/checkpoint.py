@@ -7,15 +7,18 @@ half-written one is noticed when it is opened, and the one before it is used.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -51,24 +54,44 @@ def write_folder(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], text
     try:
         for name, group in tensors.items():
             # On the CPU and in plain order: a file says nothing of the device and memory format it came from.
-            save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, temporary / name)
-            _flush(temporary / name)
+            _write({key: value.detach().cpu().contiguous() for key, value in group.items()}, temporary / name)
+            flush(temporary / name)
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
-            _flush(temporary / name)
+            flush(temporary / name)
         sums = {name: _digest(temporary / name) for name in (*tensors, *texts)}
         (temporary / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-        _flush(temporary / MANIFEST)
-        replaced = folder.with_name(f"{UNFINISHED}old-{folder.name}")
-        if folder.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            folder.rename(replaced)
-        temporary.rename(folder)
-        _flush(folder.parent)
-        shutil.rmtree(replaced, ignore_errors=True)
+        flush(temporary / MANIFEST)
+        _take_place(temporary, folder)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _take_place(temporary: Path, folder: Path) -> None:
+    replaced = folder.with_name(f"{UNFINISHED}old-{folder.name}")
+    while True:
+        if folder.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
+        try:
+            temporary.rename(folder)
+            break
+        except OSError as error:  # a reader found the name free, and healed it
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    flush(folder.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _write(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # the system's error, if it was one, stands in its text only
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def heal(folder: Path) -> None:
@@ -85,7 +108,7 @@ def verify(folder: Path) -> None:
         for name, expected in sums.items():
             if _digest(folder / name) != expected:
                 raise DamageError(f"{folder / name} is not what was written (its SHA-256 differs)")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DamageError(f"{folder} is incomplete or unreadable ({error})") from error
 
 
@@ -132,7 +155,7 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file's content, all or nothing."""
     temporary = path.with_name(f"{UNFINISHED}{path.name}")
     temporary.write_text(text, encoding="utf-8")
-    _flush(temporary)
+    flush(temporary)
     temporary.replace(path)
 
 
@@ -151,7 +174,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

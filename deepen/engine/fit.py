@@ -69,6 +69,8 @@ class Training:
     steps_per_epoch: float
     should_stop: Callable[[], bool] = lambda: False
     """Asked after each step; true ends the training with its state saved."""
+    may_save: Callable[[], bool] = lambda: True
+    """False while what a checkpoint refers to (the best bundle) has not reached the disk."""
     seconds_before: float = 0.0
     """Spent in earlier sessions of the same run."""
 
@@ -107,6 +109,8 @@ class _Loop:
         self.counted = 0
         self.acting = isinstance(training.task, Acting)
         self.unsaved = False
+        self.ended: Stopped | None = None
+        """Why the training had already ended when it was saved."""
         if self.acting and recipe.fit.accumulate > 1:
             raise Misuse("fit.accumulate divides batches of data; this task acts for its data. Leave it at 1.")
 
@@ -114,12 +118,15 @@ class _Loop:
         self.step = saved.step
         self.updater.load(saved.tensors, saved.state["updates"])
         self.history, self.best = saved.state["history"], saved.state["best"]
-        self.counted = saved.state["counted"]
-        device = self.t.device
-        self.sums = {k.removeprefix("sum."): v.to(device) for k, v in saved.tensors.items() if k.startswith("sum.")}
+        self.counted, self.ended = saved.state["counted"], saved.state["stopped"]
+        # In the order in which the task named them: a log line has its keys in that order, and a file does not keep it.
+        self.sums = {name: saved.tensors[f"sum.{name}"].to(self.t.device) for name in saved.state["sums"]}
 
     def run(self) -> Iterator[Report]:
         t, limits = self.t, self.t.recipe.fit
+        if self.ended is not None:
+            yield self._report("end", {}, stopped=self.ended)
+            return
         started = ticked = time.perf_counter()
         steps_ticked = self.step
         batches = t.open_stream(self.step)
@@ -143,14 +150,16 @@ class _Loop:
                 pace = (self.step - steps_ticked) / max(1e-9, now - ticked)
                 yield self._report("log", numbers, speed={"steps_per_second": pace, "seconds": self._seconds(started)})
                 ticked, steps_ticked = time.perf_counter(), self.step
-            if evaluating:
+            stopped = None if evaluating else self._why_stop(started)
+            if evaluating or stopped == "time":
+                if not self._finite_weights():
+                    yield self._non_finite()
+                    return
                 yield self._evaluate(started)
-            stopped = self._why_stop(started)
-            if stopped == "time" and not evaluating:
-                yield self._evaluate(started)
+                stopped = stopped or self._why_stop(started)
             # State that no later step could tell from a scheduled save: an acting task restarts its environments at one.
             if saving or (stopped is not None and not self.acting):
-                warning = self._save(started, final=stopped is not None or at_end)
+                warning = self._save(started, stopped, final=stopped is not None or at_end)
                 if warning is not None:
                     yield warning
                 if self.acting:
@@ -198,7 +207,7 @@ class _Loop:
         return math.floor(self.step / interval + 1e-9) > math.floor((self.step - 1) / interval + 1e-9)
 
     def _evaluate(self, started: float) -> Report:
-        model = self.updater.average or self.t.model
+        model = self._evaluated
         before = time.perf_counter()
         metrics = self.t.validate(model)
         goal = self.t.task.goal
@@ -212,24 +221,40 @@ class _Loop:
         speed = {"evaluation_seconds": time.perf_counter() - before, "seconds": self._seconds(started)}
         return self._report("evaluation", numbers, speed=speed, best=best, model=model)
 
+    @property
+    def _evaluated(self) -> nn.Module:
+        return self.t.model if self.updater.average is None else self.updater.average
+
+    def _finite_weights(self) -> bool:
+        """Scores alone do not tell: the accuracy of a model that answers NaN is a number."""
+        return all(bool(torch.isfinite(weight).all()) for weight in self._evaluated.parameters())
+
     def _why_stop(self, started: float) -> Stopped | None:
         limits = self.t.recipe.fit
+        if self._early():
+            return "early"
         if self.t.should_stop():
             return "interrupted"
         if limits.minutes is not None and self._seconds(started) >= limits.minutes * 60:
             return "time"
-        if not self.history:
-            return None
-        best_at = self.best["evaluation"] if self.best else 0
-        if limits.patience is not None and len(self.history) - best_at >= limits.patience:
-            return "early"
-        if limits.until is not None and self.best and self.best["evaluation"] == len(self.history):
-            reached = self.best["value"] >= limits.until
-            if reached if self.t.task.goal.best == "max" else self.best["value"] <= limits.until:
-                return "early"
         return None
 
-    def _save(self, started: float, *, final: bool) -> Report | None:
+    def _early(self) -> bool:
+        limits = self.t.recipe.fit
+        if not self.history:
+            return False
+        best_at = self.best["evaluation"] if self.best else 0
+        if limits.patience is not None and len(self.history) - best_at >= limits.patience:
+            return True
+        if limits.until is not None and self.best and best_at == len(self.history):
+            at_most = self.t.task.goal.best == "min"
+            return bool(self.best["value"] <= limits.until if at_most else self.best["value"] >= limits.until)
+        return False
+
+    def _save(self, started: float, stopped: Stopped | None, *, final: bool) -> Report | None:
+        if not self.t.may_save():
+            self.unsaved = True
+            return self._report("warning", {}, text=f"Not saved at step {self.step}: the best model is not on disk yet.")
         tensors = self.updater.state() | {f"sum.{name}": value for name, value in self.sums.items()}
         for name, value in tensors.items():
             if value.is_floating_point() and not torch.isfinite(value).all():
@@ -239,6 +264,8 @@ class _Loop:
             "history": self.history,
             "best": self.best,
             "counted": self.counted,
+            "sums": list(self.sums),
+            "stopped": None if stopped == "interrupted" else stopped,
             "seconds": self._seconds(started),
         }
         try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Folder:
         self.report = path / "report.html"
         self.metrics = path / "metrics.jsonl"
         self.speed = path / "speed.jsonl"
+        self._unwritten = {self.metrics: "", self.speed: ""}
 
     @classmethod
     def create(cls, root: Path, name: str, recipe: Recipe) -> Folder:
@@ -88,12 +89,21 @@ class Folder:
         return content
 
     def log(self, row: dict[str, Any], speed: dict[str, Any] | None = None) -> None:
-        """Append to the metric log, and what depends on the clock to the speed log."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Append to the metric log, and what depends on the clock to the speed log.
+
+        Lines that find no room on the disk are kept and written with the next ones; `save` insists on them.
+        """
+        self._unwritten[self.metrics] += json.dumps(row) + "\n"
         if speed is not None:
-            with self.speed.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": row["step"], **speed}) + "\n")
+            self._unwritten[self.speed] += json.dumps({"step": row["step"], **speed}) + "\n"
+        with suppress(OSError):
+            self._write_lines()
+
+    def _write_lines(self) -> None:
+        for path, lines in self._unwritten.items():
+            if lines:
+                _append(path, lines)
+                self._unwritten[path] = ""
 
     def rows(self) -> list[dict[str, Any]]:
         """The metric log. A last line that was cut off while it was written is left out."""
@@ -105,6 +115,8 @@ class Folder:
 
     def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """A checkpoint that also knows how long the metric log was. Raises `OSError`."""
+        self._write_lines()
+        checkpoint.flush(self.metrics)
         size = self.metrics.stat().st_size
         checkpoint.save(self.checkpoints, step, tensors, {**state, "step": step, "log_bytes": size})
 
@@ -112,7 +124,15 @@ class Folder:
         """Cut the metric log back to where the checkpoint was taken (to nothing, without one)."""
         size = 0 if state is None else int(state["log_bytes"])
         self.metrics.touch()
+        if self.metrics.stat().st_size < size:
+            raise Problem(
+                f"{self.metrics} is shorter than when the last checkpoint was taken: it was changed since. "
+                "Restore it from a backup, or train again."
+            )
         os.truncate(self.metrics, size)
+        if self.speed.is_file():
+            content = self.speed.read_bytes()
+            os.truncate(self.speed, content.rfind(b"\n") + 1)
 
     def looks(self) -> int:
         """How often the test split has been opened for this run."""
@@ -145,6 +165,17 @@ def point_latest(root: Path, name: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(name)
     temporary.replace(root / "latest")
+
+
+def _append(path: Path, lines: str) -> None:
+    """All of them or none."""
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+    except OSError:
+        os.truncate(path, before)
+        raise
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
