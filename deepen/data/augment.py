@@ -102,14 +102,17 @@ class Augmenter:
     def _turn(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Rotation and change of size about the centre, with one bilinear sampling for both."""
         height, width = x.shape[2:]
-        draws = _uniform(generator, (2, len(x)), x.device) * 2 - 1
+        draws = _uniform(generator, (2, len(x), 1, 1), x.device) * 2 - 1
         angle = draws[0] * math.radians(self.config.rotate)
         shrink = 1 / (1 + draws[1] * self.config.scale)
-        cosine, sine, zero = torch.cos(angle) * shrink, torch.sin(angle) * shrink, torch.zeros_like(angle)
-        # Coordinates run from -1 to 1 along both sides, so a turn has to be told how the sides differ.
-        first = torch.stack([cosine, -sine * (height / width), zero], dim=1)
-        second = torch.stack([sine * (width / height), cosine, zero], dim=1)
-        grid = F.affine_grid(torch.stack([first, second], dim=1), list(x.shape), align_corners=False)
+        cosine, sine = torch.cos(angle) * shrink, torch.sin(angle) * shrink
+        # Where each pixel comes from, in coordinates that run from -1 to 1 along both sides whatever their length. They are
+        # sums of a part along the line and a part down the column: eight times as fast as affine_grid's matrix product.
+        across = ((torch.arange(width, device=x.device) + 0.5) * (2 / width) - 1).expand(len(x), 1, width)
+        down = ((torch.arange(height, device=x.device) + 0.5) * (2 / height) - 1).expand(len(x), 1, height).mT
+        from_x = cosine * across - sine * (height / width) * down  # [B, H, W]
+        from_y = sine * (width / height) * across + cosine * down
+        grid = torch.stack([from_x, from_y], dim=3)
         if self.config.padding == "reflect":
             turned = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
         else:
@@ -134,12 +137,14 @@ class Augmenter:
         blend = gain * (
             saturation[:, :, None] * torch.eye(channels, device=x.device) + (1 - saturation[:, :, None]) * grey
         )
-        matrix = blend * std / std[:, None]  # [B, C, C], on normalised values
-        offset = (blend @ mean + level - mean) / std  # [B, C]
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, H * W, C], a view of channels_last memory
-        changed = torch.baddbmm(offset[:, None], rows, matrix.transpose(1, 2))
-        changed = torch.minimum(torch.maximum(changed, -mean / std), (1 - mean) / std)
-        return changed.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        offset = (blend @ mean + level - mean) / std  # [B, C], for normalised values like the matrix below
+        # A product over planes is ten times as fast as one over pixels of three numbers, and worth the two changes of order.
+        planes = x.contiguous().flatten(2)  # [B, C, H * W]
+        changed = torch.baddbmm(offset[:, :, None], blend * std / std[:, None], planes)
+        size = planes[0].numel() // channels
+        lowest, highest = (-mean / std).repeat_interleave(size), ((1 - mean) / std).repeat_interleave(size)
+        changed = torch.clamp(changed.flatten(1), lowest, highest).view(x.shape)
+        return changed.contiguous(memory_format=torch.channels_last)
 
     def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A rectangle of the mean colour over some pictures."""
@@ -151,8 +156,7 @@ class Augmenter:
         wide = torch.sqrt(area / slant).round().clamp(1, width)
         tall = torch.where(chosen < self.config.erase, tall, 0)
         top, left = (down * (height - tall + 1)).floor(), (right * (width - wide + 1)).floor()
-        erased = rectangles(top, left, top + tall, left + wide, height, width)
-        return x * ~erased  # masked_fill would lose the channels_last order
+        return paste(x, x.new_zeros(()), top, left, top + tall, left + wide)
 
     def _mix(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """Blend each picture with the one before it in the batch, whose order is random."""
@@ -175,7 +179,7 @@ class Augmenter:
             left = (draws[1] * width - side * width).round().clamp(0, width)
             bottom = (draws[0] * height + side * height).round().clamp(0, height)
             right = (draws[1] * width + side * width).round().clamp(0, width)
-            cut = torch.where(rectangles(top, left, bottom, right, height, width), other, x)
+            cut = paste(x, other, top, left, bottom, right)
             kept = 1 - (bottom - top) * (right - left) / (height * width)
         if config.mixup and config.cutmix:
             coin = draws[2] < 0.5
@@ -206,44 +210,55 @@ def move_by_index(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, s
 
 
 def move_on_cpu(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, shift: int, reflect: bool) -> Tensor:
-    """`move_by_index` as copies of whole lines of pixels, several times as fast on a CPU.
+    """`move_by_index` for uint8 as copies of whole lines of pixels, several times as fast on a CPU.
 
     Lines are laid out with a margin of `shift` pixels; each line of the result is then one run of bytes of a wider
-    line. Mirrored pictures are laid out after the others. numpy copies such runs as items of a wide type from any byte
-    on, which torch cannot address.
+    line. numpy copies such runs, and single pixels of the margins, as items of one wide type from any byte on, which
+    torch cannot address.
     """
     count, height, width, channels = rows.shape
-    chosen = mirrored.nonzero().squeeze(1)
-    total = count + len(chosen)
-    lines = rows.new_empty(total * height + 1, width + 2 * shift, channels)  # the last line is for what lies beyond
-    body = lines[:-1].view(total, height, width + 2 * shift, channels)
-    inner = body[:, :, shift : shift + width]
-    inner[:count] = rows
-    inner[count:] = rows.index_select(0, chosen).flip(2)
-    if shift and reflect:
-        body[:, :, :shift] = inner[:, :, 1 : shift + 1].flip(2)
-        body[:, :, shift + width :] = inner[:, :, width - 1 - shift : width - 1].flip(2)
-    elif shift:
-        body[:, :, :shift] = body[:, :, shift + width :] = lines[-1] = 0
-    picture = torch.where(mirrored, count - 1 + mirrored.cumsum(0), torch.arange(count))[:, None]
-    line = torch.arange(height) + down[:, None]  # [B, H]
-    source = picture * height + _reflected(line, height)
+    source = rows.numpy().copy()
+    # Not rows[mirrored]: a boolean index copies number by number.
+    source[mirrored.numpy()] = rows.index_select(0, mirrored.nonzero().squeeze(1)).flip(2).numpy()
+    if not shift:
+        return torch.from_numpy(source)
+    wide, margin = (width + 2 * shift) * channels, shift * channels
+    lines = np.empty((count * height + 1, wide), dtype=np.uint8)  # the last line is what lies beyond a picture
+    lines[-1] = 0
+    body = lines[:-1].reshape(count, height, wide)
+    body[:, :, margin:-margin] = source.reshape(count, height, width * channels)
+    if reflect:
+        pixels = body.view(f"V{channels}")  # [B, H, W + 2 * shift]
+        for step in range(1, shift + 1):
+            pixels[:, :, shift - step] = pixels[:, :, shift + step]
+            pixels[:, :, shift + width - 1 + step] = pixels[:, :, shift + width - 1 - step]
+    else:
+        body[:, :, :margin] = body[:, :, -margin:] = 0
+    line = np.arange(height) + down.numpy()[:, None]  # [B, H]
+    inside = (line >= 0) & (line < height)
+    line = height - 1 - np.abs(height - 1 - np.abs(line)) + np.arange(count)[:, None] * height
     if not reflect:
-        source = torch.where((line >= 0) & (line < height), source, total * height)
-    pixel = channels * rows.element_size()
-    starts = source * ((width + 2 * shift) * pixel) + (right[:, None] + shift) * pixel
-    buffer = lines.numpy()
-    windows = np.ndarray((buffer.nbytes - width * pixel + 1,), dtype=f"V{width * pixel}", buffer=buffer, strides=(1,))
-    return torch.from_numpy(windows[starts.view(-1).numpy()].view(buffer.dtype)).view(rows.shape)
+        line[~inside] = count * height
+    starts = line * wide + (right.numpy()[:, None] * channels + margin)
+    run = width * channels
+    runs = np.ndarray((lines.size - run + 1,), dtype=f"V{run}", buffer=lines, strides=(1,))
+    return torch.from_numpy(runs[starts].view(np.uint8).reshape(source.shape))
 
 
-def rectangles(top: Tensor, left: Tensor, bottom: Tensor, right: Tensor, height: int, width: int) -> Tensor:
-    """Which pixels lie in each rectangle, its end not included: bool [B, 1, H, W] from corners [B]."""
-    line = torch.arange(height, device=top.device)
-    column = torch.arange(width, device=top.device)
+def paste(x: Tensor, other: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
+    """Pictures [B, C, H, W] with a rectangle of `other` (pictures, or one number), from corners [B], end not included.
+
+    Works on lines of W * C numbers, so that nothing is laid out anew for each colour.
+    """
+    _, channels, height, width = x.shape
+    lines = x.permute(0, 2, 3, 1).flatten(2)  # [B, H, W * C], a view of channels_last memory
+    line = torch.arange(height, device=x.device)
+    place = torch.arange(width * channels, device=x.device)
     tall = (line >= top[:, None]) & (line < bottom[:, None])  # [B, H]
-    wide = (column >= left[:, None]) & (column < right[:, None])  # [B, W]
-    return (tall[:, :, None] & wide[:, None, :])[:, None]
+    wide = (place >= left[:, None] * channels) & (place < right[:, None] * channels)  # [B, W * C]
+    source = other.permute(0, 2, 3, 1).flatten(2) if other.ndim else other
+    pasted = torch.where(tall[:, :, None] & wide[:, None, :], source, lines)
+    return pasted.unflatten(2, (width, channels)).permute(0, 3, 1, 2)
 
 
 def _reflected(place: Tensor, size: int) -> Tensor:
