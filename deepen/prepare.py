@@ -127,7 +127,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     side = max(dataset.spec.input.height, dataset.spec.input.width) if isinstance(dataset.spec.input, Image) else None
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None
-    known = recipes.choose(source, kind, side, task, named)
+    known = recipes.choose(source, kind, side, task, named, len(dataset.train))
     name = f"{recipes.CUSTOM}{type(own).__qualname__}" if own is not None else named or (known.model if known else None)
     if name is None:
         raise Misuse(

@@ -267,9 +267,13 @@ class KnownGood:
     time: str
     expect: str
     max_side: int | None = None
+    max_samples: int | None = None
+    """Largest training split that this is for: a hundred rows need other batches than a hundred thousand."""
     default: bool = True
 
-    def fits(self, source: str, kind: str, side: int | None, task: str, model: str | None) -> int:
+    def fits(
+        self, source: str, kind: str, side: int | None, task: str, model: str | None, samples: int | None = None
+    ) -> int:
         """How closely this answers what was asked, 0 for not at all."""
         if task != self.task or (model != self.model if model else not self.default):
             return 0
@@ -277,7 +281,9 @@ class KnownGood:
             return 4 if self.data == source else 0
         if self.kind != kind or (self.max_side is not None and (side is None or side > self.max_side)):
             return 0
-        return 3 if self.max_side is not None else 2
+        if self.max_samples is not None and (samples is None or samples > self.max_samples):
+            return 0
+        return 3 if self.max_side is not None or self.max_samples is not None else 2
 
 
 def known_good() -> list[KnownGood]:
@@ -290,9 +296,11 @@ def known_good() -> list[KnownGood]:
     return found
 
 
-def choose(source: str, kind: str, side: int | None, task: str, model: str | None) -> KnownGood | None:
+def choose(
+    source: str, kind: str, side: int | None, task: str, model: str | None, samples: int | None = None
+) -> KnownGood | None:
     """The known-good recipe nearest to (data, task, model); None when there is none for that model."""
-    ranked = [(recipe.fits(source, kind, side, task, model), recipe) for recipe in known_good()]
+    ranked = [(recipe.fits(source, kind, side, task, model, samples), recipe) for recipe in known_good()]
     rank, best = max(ranked, key=lambda pair: pair[0], default=(0, None))
     return best if rank else None
 
