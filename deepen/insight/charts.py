@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepen.insight.ink import clean, colour, number, percent, shorten, svg, text, text_width
 
+TINY, HUGE = 1e-307, 1e308
+"""What padding must not leave: below and above, float64 has no logarithm or no number."""
+
 MOST_POINTS = 400
 """A line with more points is drawn by the lowest and highest of each stretch."""
 
@@ -83,7 +86,7 @@ def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 def log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten inside [low, high], with 2 and 5 between them where there is room."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    first, last = math.floor(math.log10(low)), min(math.ceil(math.log10(high)), 307)
     factors = (1, 2, 5) if last - first <= 3 else (1,)
     stride = max(1, math.ceil((last - first) / 7))
     found = [factor * 10.0**power for power in range(first, last + 1, stride) for factor in factors]
@@ -239,6 +242,7 @@ def _axis(
         # a share has no room above 1 or below 0
         low = max(low, 0.0) if min(float(v.min()) for v in found) >= 0 else low
         high = min(high, 1.0) if max(float(v.max()) for v in found) <= 1 else high
+    low, high = max(low, TINY if log else -HUGE), min(high, HUGE)
     count = max(3, round(abs(end - start) / 75)) if start < end else max(3, round(abs(end - start) / 45))
     axis = Axis(low, high, start, end, log, as_percent)
     axis.ticks = log_ticks(low, high) if log else nice_ticks(low, high, count)
