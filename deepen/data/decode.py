@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import statistics
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from deepen.data.dataset import Bad
 from deepen.data.piles import Listing, Pile
 from deepen.data.pixels import Header, ImagePreprocess, UnreadableError, header, quiet
 from deepen.data.progress import report
+from deepen.errors import Problem
 
 # Raise it with every change of what a picture is decoded to.
 VERSION = 1
@@ -74,17 +76,24 @@ def decode(pile: Pile, shape: Shape, *, threads: int | None = None) -> Decoded:
     kept = _kept(entry)
     if kept is not None:
         return kept
-    made = _decode(pile, shape, threads, entry)
-    if made.folder is not None or not len(made.rows):
-        return made
+    partial = entry.with_name(f".{entry.name}.{os.getpid()}")
     try:
-        _keep(entry, made)
-    except OSError as error:
-        made.facts.append(
-            f"The decoded pictures could not be kept in '{entry.parent}' ({error.strerror}): the next start decodes "
-            "them again (XDG_CACHE_HOME names another place)."
-        )
-    return made
+        made = _decode(pile, shape, threads, partial)
+        if not len(made.rows):
+            return made
+        try:
+            _keep(entry, partial, made)
+        except OSError as error:
+            if made.folder is not None:
+                raise _no_room(math.prod(made.rows.shape), partial, error) from None
+            made.facts.append(
+                f"The decoded pictures could not be kept in '{entry.parent}' ({error.strerror}): the next start "
+                "decodes them again (XDG_CACHE_HOME names another place)."
+            )
+            return made
+        return made if made.folder is None else replace(made, folder=entry)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def decode_items(
@@ -141,26 +150,29 @@ def choose(headers: Iterable[Header], shape: Shape) -> tuple[int, int, int, list
     return height, width, channels, facts
 
 
-def _decode(pile: Pile, shape: Shape, threads: int | None, entry: Path) -> Decoded:
+def _decode(pile: Pile, shape: Shape, threads: int | None, partial: Path) -> Decoded:
     headers, reasons = survey(pile, threads=threads)
     listing = pile.listing()
     if not headers:
         bad = [Bad(listing.pictures[number], reason) for number, reason in sorted(reasons.items())]
         return Decoded(torch.empty((0, 1, 1, 1), dtype=torch.uint8), [], bad, listing)
     height, width, channels, facts = choose(list(headers.values()), shape)
-    rows_shape = (len(listing.pictures), height, width, channels)
-    rows = np.zeros(rows_shape, dtype=np.uint8)
+    rows = _room((len(listing.pictures), height, width, channels), partial)
     unfitted = ImagePreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
     items = ((number, item) for number, item in pile.items() if number not in reasons)
     reasons |= decode_items(items, unfitted, rows, threads=threads)
+    good = [number for number in range(len(rows)) if number not in reasons]
     if reasons:
-        rows = rows[[number for number in range(len(rows)) if number not in reasons]]
+        for place, number in enumerate(good):
+            rows[place] = rows[number]
+        rows = rows[: len(good)]
     return Decoded(
         torch.from_numpy(rows),
-        [name for number, name in enumerate(listing.pictures) if number not in reasons],
+        [listing.pictures[number] for number in good],
         [Bad(listing.pictures[number], reason) for number, reason in sorted(reasons.items())],
         listing,
         facts,
+        partial if isinstance(rows, np.memmap) else None,
     )
 
 
@@ -207,37 +219,60 @@ def _batches(items: Iterable[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]
         yield several
 
 
-def _keep(entry: Path, made: Decoded) -> None:
-    """Write an entry whole or not at all. Raises `OSError`."""
-    partial = entry.with_name(f".{entry.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+def _large(shape: Sequence[int]) -> bool:
+    return math.prod(shape) > LARGE
+
+
+def _room(shape: tuple[int, ...], partial: Path) -> np.ndarray:
+    """Empty rows, in memory or, where they are large, on disk in the entry that is being made."""
+    if not _large(shape):
+        return np.empty(shape, dtype=np.uint8)
     try:
-        flat = made.rows.reshape(-1).numpy()
-        blocks = [flat[start : start + BLOCK] for start in range(0, len(flat), BLOCK)]
+        partial.mkdir(parents=True, exist_ok=True)
         with (partial / "rows").open("wb") as file:
+            # Taken up front: a full disk met through a mapping would end the process without a word.
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+        return np.memmap(partial / "rows", dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        raise _no_room(math.prod(shape), partial, error) from None
+
+
+def _no_room(needed: int, partial: Path, error: OSError) -> Problem:
+    return Problem(
+        f"The decoded pictures need {needed:,} bytes in '{partial.parent}' ({error.strerror}): make room, name another "
+        "place with XDG_CACHE_HOME, or use a smaller data.size."
+    )
+
+
+def _keep(entry: Path, partial: Path, made: Decoded) -> None:
+    """Write an entry whole or not at all. Raises `OSError`."""
+    partial.mkdir(parents=True, exist_ok=True)
+    flat = made.rows.reshape(-1).numpy()
+    blocks = [flat[start : start + BLOCK] for start in range(0, len(flat), BLOCK)]
+    with (partial / "rows").open("wb" if made.folder is None else "r+b") as file:
+        if made.folder is None:
             for block in blocks:
                 file.write(block.data)
-            file.flush()
-            os.fsync(file.fileno())
-        body = json.dumps(
-            {
-                "shape": list(made.rows.shape),
-                "blocks": [zlib.crc32(block.data) for block in blocks],
-                "names": made.names,
-                "bad": [[bad.path, bad.reason] for bad in made.bad],
-                "pictures": len(made.listing.pictures),
-                "others": made.listing.others,
-                "empty": made.listing.empty,
-                "facts": made.facts,
-            }
-        )
-        (partial / "manifest.json").write_text(hashlib.sha256(body.encode()).hexdigest() + "\n" + body)
-        # A damaged entry of that name has been found wanting before; it makes room.
-        shutil.rmtree(entry, ignore_errors=True)
-        partial.rename(entry)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        else:
+            # Rows of bad pictures have left room behind the good ones.
+            file.truncate(len(flat))
+        file.flush()
+        os.fsync(file.fileno())
+    body = json.dumps(
+        {
+            "shape": list(made.rows.shape),
+            "blocks": [zlib.crc32(block.data) for block in blocks],
+            "names": made.names,
+            "bad": [[bad.path, bad.reason] for bad in made.bad],
+            "others": made.listing.others,
+            "empty": made.listing.empty,
+            "facts": made.facts,
+        }
+    )
+    (partial / "manifest.json").write_text(hashlib.sha256(body.encode()).hexdigest() + "\n" + body)
+    # A damaged entry of that name has been found wanting before; it makes room.
+    shutil.rmtree(entry, ignore_errors=True)
+    partial.rename(entry)
 
 
 def _kept(entry: Path) -> Decoded | None:
@@ -255,28 +290,29 @@ def _kept(entry: Path) -> Decoded | None:
     bad = [Bad(path, reason) for path, reason in manifest["bad"]]
     # The order of pictures within a listing only mattered while they were decoded.
     listing = Listing(tuple(manifest["names"]), manifest["others"], tuple(manifest["empty"]))
-    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"])
+    folder = entry if _large(rows.shape) else None
+    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"], folder)
 
 
 def _rows(path: Path, shape: tuple[int, ...], checksums: list[int]) -> Tensor | None:
+    """The rows of an entry, None where they are not what was written. Of mapped rows a spread of blocks is checked."""
     try:
-        if path.stat().st_size != int(np.prod(shape)):
+        if path.stat().st_size != math.prod(shape):
             return None
-        rows = np.empty(shape, dtype=np.uint8)
+        # Mode c: pages may be written to in memory and never on disk; torch asks for writable arrays.
+        rows = np.memmap(path, np.uint8, "c", shape=shape) if _large(shape) else np.empty(shape, dtype=np.uint8)
+        numbers = np.arange(len(checksums))
+        if _large(shape):
+            numbers = np.unique(np.linspace(0, len(checksums) - 1, BLOCKS_CHECKED_WHEN_MAPPED).astype(int))
         flat = rows.reshape(-1).data
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
 
-    def right(number: int) -> bool:
-        block = flat[number * BLOCK : (number + 1) * BLOCK]
-        return os.preadv(descriptor, [block], number * BLOCK) == len(block) and zlib.crc32(block) == checksums[number]
+        def right(number: int) -> bool:
+            block = flat[number * BLOCK : (number + 1) * BLOCK]
+            read = len(block) if _large(shape) else os.preadv(file.fileno(), [block], number * BLOCK)
+            return read == len(block) and zlib.crc32(block) == checksums[number]
 
-    try:
         # Reading and checksums let go of the interpreter lock.
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            return torch.from_numpy(rows) if all(pool.map(right, range(len(checksums)))) else None
+        with path.open("rb") as file, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            return torch.from_numpy(rows) if all(pool.map(right, numbers.tolist())) else None
     except OSError:
         return None
-    finally:
-        os.close(descriptor)

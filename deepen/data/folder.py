@@ -64,6 +64,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     facts, findings = _told(pile, decoded, layout)
     bad = [Bad(f"{pile.path}/{one.path}", one.reason) for one in decoded.bad]
     rows, splits, classes = decoded.rows, layout.splits, layout.classes
+    folder = decoded.folder
     origins = [f"{pile.path}/{name}" for name in decoded.names]
     digest = pile.digest()
     if options.test is not None:
@@ -81,6 +82,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             )
         bad += [Bad(f"{more.path}/{one.path}", one.reason) for one in sealed.bad]
         rows = torch.cat([rows, sealed.rows])
+        folder = None
         splits = [*splits, *(["test"] * len(sealed.names))]
         classes = [*classes, *sealed_layout.classes]
         origins += [f"{more.path}/{name}" for name in sealed.names]
@@ -98,6 +100,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     used = np.array([name is not None for name in classes])
     if not used.all():
         rows = rows[torch.from_numpy(np.flatnonzero(used))]
+        folder = None
         origins = [origin for origin, one in zip(origins, used, strict=True) if one]
         splits = [split for split, one in zip(splits, used, strict=True) if one]
     number = {name: position for position, name in enumerate(names)}
@@ -116,6 +119,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         facts=facts,
         bad=bad,
         findings=findings,
+        folder=folder,
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +15,13 @@ from torch import Tensor
 
 from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.pixels import ImagePreprocess, pixels_of
+from deepen.data.progress import report
 from deepen.data.splits import split
+from deepen.errors import Problem
 from deepen.recipe import Data
 from deepen.spec import Category, Spec
+
+MOVED_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,25 @@ def assemble(
     facts: Sequence[str] = (),
     bad: Sequence[Bad] = (),
     findings: Sequence[Finding] = (),
+    folder: Path | None = None,
 ) -> Dataset:
     """A data set from `rows` uint8 [N, H, W, C] and `labels` int64 [N], which number `names`.
 
-    `given` holds "train", "validation" or "test" for each row where the data brings its own splits.
+    `given` holds "train", "validation" or "test" for each row where the data brings its own splits. `rows` are given
+    away: the splits share their memory and put them in another order. `folder` is where large rows are mapped from.
     """
     parts, split_facts = split(len(rows), options, seed, given=given, labels=labels, names=names)
     rows = resized(rows, options)
     target = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
-    columns = {part: _columns(rows, target, index, origins) for part, index in parts.items()}
+    inputs = _gathered(rows.numpy(), parts) if folder is None else _laid_down(rows.numpy(), parts, folder)
+    columns = {
+        part: Columns(
+            {"input": torch.from_numpy(inputs[part]), "target": target[torch.from_numpy(index)]},
+            _picked(origins, index),
+            mapped=folder is not None,
+        )
+        for part, index in parts.items()
+    }
     preprocess = ImagePreprocess.fit(columns["train"]["input"])
     return Dataset(
         name=name,
@@ -90,12 +107,63 @@ def resized(rows: Tensor, options: Data) -> Tensor:
     return changed
 
 
-def _columns(rows: Tensor, target: Tensor, index: np.ndarray, origins: Sequence[str] | None) -> Columns:
-    named: Sequence[str] | None = None
+def _gathered(rows: np.ndarray, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rows of each part without a second copy of them all, which would cost more time than anything else here.
+
+    The largest part is moved together inside `rows`; parts that lie in one piece outside of it stay where they are.
+    numpy gathers with one thread, which does not wait for others on busy cores.
+    """
+    largest = max(parts, key=lambda part: len(parts[part]))
+    index = parts[largest]
+    start, end = int(index[0]), int(index[0]) + len(index)
+    found = {}
+    for part, other in parts.items():
+        if part != largest:
+            whole = _in_one_piece(other) and (other[-1] < start or other[0] >= end)
+            found[part] = rows[other[0] : other[-1] + 1] if whole else rows[other]
+    if not _in_one_piece(index):
+        step = max(1, MOVED_BYTES // rows[0].nbytes)
+        for begin in range(0, len(index), step):
+            # Sorted indices only move towards the start, so that nothing is overwritten before it is read.
+            several = index[begin : begin + step]
+            rows[start + begin : start + begin + len(several)] = rows[several]
+    found[largest] = rows[start:end]
+    return found
+
+
+def _laid_down(rows: np.ndarray, parts: dict[str, np.ndarray], folder: Path) -> dict[str, np.ndarray]:
+    """The rows of each part mapped from disk, a part that is scattered written to a file of its own once."""
+    found = {}
+    for part, index in parts.items():
+        if len(index) == 0 or _in_one_piece(index):
+            found[part] = rows[index[0] : index[-1] + 1] if len(index) else rows[:0]
+            continue
+        path = folder / f"part-{hashlib.sha256(index.tobytes()).hexdigest()[:32]}"
+        shape = (len(index), *rows.shape[1:])
+        if not path.exists() or path.stat().st_size != len(index) * rows[0].nbytes:
+            partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+            step = max(1, MOVED_BYTES // rows[0].nbytes)
+            try:
+                with partial.open("wb") as file:
+                    for begin in range(0, len(index), step):
+                        file.write(rows[index[begin : begin + step]].data)
+                        report("laying out splits", begin, len(index))
+                partial.replace(path)
+            except OSError as error:
+                partial.unlink(missing_ok=True)
+                raise Problem(
+                    f"'{folder}' has no room for the split of {len(index) * rows[0].nbytes:,} bytes "
+                    f"({error.strerror}): make room, or name another place with XDG_CACHE_HOME."
+                ) from None
+        found[part] = np.memmap(path, dtype=np.uint8, mode="c", shape=shape)
+    return found
+
+
+def _in_one_piece(index: np.ndarray) -> bool:
+    return len(index) > 0 and int(index[-1]) - int(index[0]) + 1 == len(index)
+
+
+def _picked(origins: Sequence[str] | None, index: np.ndarray) -> Sequence[str] | None:
     if isinstance(origins, Numbered):
-        named = replace(origins, rows=index)
-    elif origins is not None:
-        named = [origins[number] for number in index.tolist()]
-    # Gathered by numpy: one thread copies as fast as memory goes, and does not wait for others on busy cores.
-    arrays = {"input": torch.from_numpy(rows.numpy()[index]), "target": torch.from_numpy(target.numpy()[index])}
-    return Columns(arrays, named)
+        return replace(origins, rows=index)
+    return None if origins is None else [origins[number] for number in index.tolist()]
