@@ -43,7 +43,15 @@ def shown(name: str, value: float) -> str:
     """A metric's value for people: shares in per cent, everything else as a number."""
     if plain(name) not in SHARES or not math.isfinite(value):
         return number(value)
-    return percent(value, 2 if 0.99 <= value < 1 else 1)
+    # near the top a hundredth counts, where there is one
+    return percent(value, 2 if value >= 0.99 and round(value * 1e4) % 10 else 1)
+
+
+def between(name: str, low: float, high: float) -> str:
+    """An interval of a metric for people."""
+    if plain(name) in SHARES:
+        return f"{shown(name, low)} to {shown(name, high)}"
+    return f"{number(low, 3)} to {number(high, 3)}"
 
 
 def learning(log: Log, goal: str, *, better: str = "max") -> dict[str, str]:

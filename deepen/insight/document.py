@@ -22,7 +22,7 @@ h1{font-size:1rem;font-weight:600;color:var(--mute);margin:.6rem 0 .2rem;overflo
 h2{font-size:1.25rem;margin:0 0 .9rem}h3{font-size:1rem;margin:1.6rem 0 .5rem}
 .lead{font-size:1.5rem;line-height:1.35;font-weight:600;margin:.2rem 0 1.2rem;overflow-wrap:anywhere;text-wrap:balance}
 section{background:var(--paper);border:1px solid var(--grid);border-radius:12px;padding:1.2rem 1.3rem;margin:1.2rem 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.7rem;margin:0}
 .tiles div{background:var(--paper);border:1px solid var(--grid);border-radius:10px;padding:.6rem .8rem}
 .tiles dt{font-size:.8rem;color:var(--mute)}
 .tiles dd{margin:0;font-size:1.3rem;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}

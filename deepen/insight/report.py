@@ -127,7 +127,7 @@ def _tiles(content: Content) -> list[tuple[str, str, str]]:
         why = STOPPED.get(content.stopped, "")
         tiles.append(("steps", f"{content.steps:,}", f"{number(content.epochs, 3)} epochs{why}"))
     if content.seconds:
-        tiles.append(("training time", duration(content.seconds), content.plan))
+        tiles.append(("training time", duration(content.seconds), content.plan.partition(":")[0]))
     if content.samples_per_second:
         tiles.append(("speed", f"{number(content.samples_per_second, 3)} /s", "samples"))
     return tiles

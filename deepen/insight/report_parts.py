@@ -11,7 +11,7 @@ from typing import Any
 
 from deepen.data.dataset import Bad, Finding
 from deepen.insight.answers import Counts, class_scores, confused_pairs
-from deepen.insight.curves import plain, shown, words
+from deepen.insight.curves import between, plain, shown, words
 from deepen.insight.glossary import caption, meaning
 from deepen.insight.ink import STYLE, clean, href, marked, percent
 from deepen.insight.pictures import Mistake
@@ -103,7 +103,7 @@ def scores(
         row = [clean(words(name)), clean(shown(name, metrics[name]))]
         if has_interval:
             low_high = intervals.get(name)
-            row.append("" if low_high is None else clean(" – ".join(shown(name, value) for value in low_high)))
+            row.append("" if low_high is None else clean(between(name, *low_high)))
         if has_base:
             row.append(clean(shown(name, baseline[name])) if name in baseline else "")
         rows.append([*row, clean(meaning(name))])
@@ -276,5 +276,5 @@ def goal_tile(
     name = next((name for name in metrics if plain(name) == plain(goal)), None)
     if name is None:
         return []
-    between = " – ".join(shown(name, value) for value in intervals[name]) if name in intervals else ""
-    return [(words(name), shown(name, metrics[name]), between)]
+    likely = between(name, *intervals[name]) if name in intervals else ""
+    return [(words(name), shown(name, metrics[name]), likely)]

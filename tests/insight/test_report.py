@@ -129,7 +129,7 @@ def test_it_opens_with_what_was_learnt():
 @pytest.mark.parametrize(
     "expected",
     [
-        "86.0 % – 93.0 %", "12,345", "1 min 15 s", "1,000 train, 300 validation, 200 test", "still sealed", "0 bytes",
+        "86.0 % to 93.0 %", "12,345", "1 min 15 s", "1,000 train, 300 validation, 200 test", "still sealed", "0 bytes",
         "Most often mixed up", "task.class_weights=balanced", "deepen evaluate runs/latest", "digits/7.png", "93 %",
         "fit.epochs", "abababab",
     ],
