@@ -55,7 +55,9 @@ def build(spec: Spec, config: Config) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     before, height, width = image.channels, image.height + 2 * padding[0], image.width + 2 * padding[1]
     for number, channels in enumerate((6, 16), start=1):
-        layers[f"conv_{number}"] = nn.Conv2d(before, channels, 5, padding=padding if number == 1 else 0)
+        layers[f"conv_{number}"] = nn.Conv2d(
+            before, channels, 5, padding=padding if number == 1 else 0, bias=not config.norm
+        )
         if config.norm:
             layers[f"norm_{number}"] = nn.BatchNorm2d(channels)
         layers[f"activation_{number}"] = activation(config.activation)

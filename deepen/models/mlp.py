@@ -44,7 +44,9 @@ def build(spec: Spec, config: Config) -> nn.Module:
         layers["flatten"] = nn.Flatten()
     before = spec.input_size
     for number, width in enumerate(config.widths, start=1):
-        layers[f"hidden_{number}"] = nn.Linear(before, width)
+        layers[f"hidden_{number}"] = nn.Linear(
+            before, width, bias=config.norm == "none"
+        )  # a norm has a bias of its own
         if config.norm != "none":
             layers[f"norm_{number}"] = nn.BatchNorm1d(width) if config.norm == "batch" else nn.LayerNorm(width)
         layers[f"activation_{number}"] = activation(config.activation)
