@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
-import io
 import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from deepen.data.cells import NOTATIONS, is_missing
 from deepen.data.dataset import Bad
+from deepen.data.text_file import encoding_of, open_bytes, read_lines
 from deepen.errors import Misuse, Problem
 
 PLAIN_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 ENDINGS = (*PLAIN_ENDINGS, *(plain + ".gz" for plain in PLAIN_ENDINGS))
 DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
-LONGEST_LINE = 8 * 1024 * 1024
-"""Characters. A longer line is refused while it is read, before it fills the memory."""
 SAMPLE = 200
 """Rows by which the delimiter and the header are decided."""
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass
@@ -82,7 +77,7 @@ def read_table(
         if kind == ".parquet":
             columns = _parquet(path)
             return _finish(path, columns, list(range(1, 1 + len(next(iter(columns.values()), [])))), header=True)
-        encoding, facts = _encoding(path, encoding)
+        encoding, facts = encoding_of(path, encoding)
         if kind == ".jsonl":
             columns, lines = _jsonl(path, encoding)
             return _finish(path, columns, lines, header=True, facts=facts)
@@ -111,103 +106,13 @@ def _finish(
     return RawTable(columns, lines, header, [Path(path).name] * len(lines), list(facts), list(bad))
 
 
-@contextmanager
-def _bytes(path: str) -> Iterator[IO[bytes]]:
-    with Path(path).open("rb") as raw:
-        packed = raw.peek(2)[:2] == b"\x1f\x8b"
-        if packed or path.lower().endswith(".gz"):
-            with gzip.open(raw, "rb") as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            yield raw
-
-
-def _encoding(path: str, asked: str | None) -> tuple[str, list[str]]:
-    """The encoding of a text file: as asked, by its mark, UTF-8, or GBK where the bytes plainly are Chinese."""
-    with _bytes(path) as raw:
-        head = raw.read(4)
-        if head.startswith((b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF")):
-            raise Problem(f"{path} is no text file but a spreadsheet, archive or binary file: save it as CSV.")
-        if asked is not None:
-            try:
-                codecs.lookup(asked)
-            except LookupError:
-                raise Misuse(
-                    f"data.encoding={asked} is not known: expected e.g. utf-8, utf-16, gbk, latin-1."
-                ) from None
-            return asked, [f"Read as {asked}, as asked."]
-        for mark, name in MARKS.items():
-            if head.startswith(mark):
-                return name, [f"Read as {name.removesuffix('-sig').upper()}, by the mark at its start."]
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        chunk, sample = head, b""
-        try:
-            while chunk:
-                sample = chunk
-                decoder.decode(chunk)
-                chunk = raw.read(1 << 20)
-            decoder.decode(b"", final=True)
-            return "utf-8", []
-        except UnicodeDecodeError:
-            sample += raw.read(1 << 20)
-    if _is_chinese(sample):
-        return "gb18030", [
-            "Read as GBK: it is not UTF-8, and its bytes spell Chinese (data.encoding=... names another)."
-        ]
-    raise Problem(f"{path} is not UTF-8 text: name its encoding, e.g. data.encoding=latin-1 or data.encoding=gbk.")
-
-
-def _is_chinese(sample: bytes) -> bool:
-    """Whether the bytes beyond ASCII are pairs of the common characters of GB 2312.
-
-    In Western encodings such bytes stand alone between ASCII letters, so that hardly any pair looks like that.
-    """
-    common = pairs = place = 0
-    while place < len(sample) - 1:
-        if sample[place] < 0x80:
-            place += 1
-            continue
-        pairs += 1
-        first, second = sample[place], sample[place + 1]
-        if second >= 0xA1:
-            common += 0xB0 <= first <= 0xD7 or 0xA1 <= first <= 0xA3
-        place += 2
-    return common >= 0.8 * pairs > 0
-
-
-def _lines(path: str, encoding: str) -> Iterator[str]:
-    """The lines of a text file with their ends, each read to the limit and no further."""
-    with _bytes(path) as raw:
-        text = io.TextIOWrapper(raw, encoding=encoding, newline="")
-        number = 0
-        try:
-            while line := text.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    raise Problem(
-                        f"{path}, line {number}: longer than {LONGEST_LINE:,} characters, which is no row of a table. "
-                        "Are its line ends missing?"
-                    )
-                if "\0" in line:
-                    raise Problem(
-                        f"{path}, line {number}: holds a NUL byte, which no text has. The file is damaged, binary, or "
-                        "UTF-16 without its mark (data.encoding=utf-16-le)."
-                    )
-                yield line
-        except UnicodeError as error:
-            reason = getattr(error, "reason", str(error))
-            raise Problem(f"{path}, after line {number}: not {encoding} text ({reason}).") from None
-        finally:
-            text.detach()
-
-
 class _Rows:
     """Records of a delimited file with the line on which each began."""
 
     def __init__(self, path: str, encoding: str, delimiter: str) -> None:
         self.path = path
         tabs = delimiter == "\t"
-        lines = _lines(path, encoding)
+        lines = read_lines(path, encoding)
         if tabs and not _quoted(path, encoding):
             self._reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
         else:
@@ -229,7 +134,7 @@ class _Rows:
 def _quoted(path: str, encoding: str) -> bool:
     """Whether quotation marks enclose cells of a file separated by tabs; in most such files they are plain text."""
     found = False
-    for line in _lines(path, encoding):
+    for line in read_lines(path, encoding):
         if '"' in line:
             for cell in line.rstrip("\r\n").split("\t"):
                 if cell.startswith('"'):
@@ -348,7 +253,7 @@ def _names(path: str, first: Sequence[str], width: int) -> tuple[list[str], int]
 def _jsonl(path: str, encoding: str) -> tuple[dict[str, list[Any]], list[int]]:
     rows: list[dict[str, Any]] = []
     lines = []
-    for number, line in enumerate(_lines(path, encoding), 1):
+    for number, line in enumerate(read_lines(path, encoding), 1):
         if not line.strip():
             continue
         try:
@@ -370,7 +275,7 @@ def _parquet(path: str) -> dict[str, list[Any]]:
     except ImportError:
         raise Problem(f"{path}: reading Parquet needs pyarrow: pip install 'deepen[data]'.") from None
     try:
-        with _bytes(path) as raw:
+        with open_bytes(path) as raw:
             table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw.read()))
     except pyarrow.ArrowInvalid as error:
         raise Problem(f"{path} is damaged or no Parquet file ({str(error).splitlines()[0]}).") from None

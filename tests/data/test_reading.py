@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from deepen.data import reading
+from deepen.data import text_file
 from deepen.data.reading import ending, read_table
 from deepen.errors import Misuse, Problem
 
@@ -169,8 +169,9 @@ def test_latin_1_is_not_taken_for_chinese(write):
 
 
 def test_unknown_encoding(write):
-    with pytest.raises(Misuse, match="encoding=utf-99 is not known"):
-        read_table(write("a.csv", PLAIN), encoding="utf-99")
+    for name in ("utf-99", "base64"):
+        with pytest.raises(Misuse, match=f"encoding={name} is not known"):
+            read_table(write("a.csv", PLAIN), encoding=name)
     with pytest.raises(Problem, match=r"a\.csv, after line \d+: not ascii text"):
         read_table(write("a.csv", CHINESE), encoding="ascii")
 
@@ -232,7 +233,7 @@ def test_ragged_rows_can_be_left_out(write):
 
 
 def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "LONGEST_LINE", 100_000)
+    monkeypatch.setattr(text_file, "LONGEST_LINE", 100_000)
     path = tmp_path / "long.csv.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(b"a,b\n")
