@@ -38,6 +38,8 @@ class Goal:
 
     metric: str
     best: Literal["max", "min"]
+    tie: str = "loss"
+    """The metric, lower is better, that decides between equal values: on a small validation split many are equal."""
 
     def better(self, value: float, than: float | None, min_delta: float = 0.0) -> bool:
         if than is None:
