@@ -1,6 +1,6 @@
 """`python -m bench [ROW ...] [--quick] [--rounds N]`: run the comparisons and write docs/performance.md.
 
-A row is a module of this folder with `TITLE` and `run(rounds, quick) -> Result`. `--quick` only shows that a row
+A row is a module of this folder with `run(rounds, quick) -> Result`. `--quick` only shows that a row
 works: it takes small slices, prints, and writes nothing.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib
+import os
 import re
-import sys
 import time
 
 from bench.timing import DATA, ROOT, Result, load, machine, tell
 
-ROWS = ("mlp_step", "mlp_script", "cnn_script", "pictures", "cifar", "ppo", "start")
+ROWS = ("mlp_step", "mlp_script", "cnn_script", "pictures", "cifar", "ppo", "tables", "start")
 PAGE = ROOT / "docs" / "performance.md"
 HEAD = """# Performance
 
@@ -36,6 +36,7 @@ def main() -> None:
             parser.error(f"there is no row '{name}': choose from {', '.join(ROWS)}")
     if not DATA.is_dir():
         parser.error(f"set DEEPEN_DATA to the folder that holds mnist/ and cifar10/ ({DATA} is none)")
+    os.environ["DEEPEN_DATA"] = str(DATA)  # sides run in folders of their own
     for name in asked.rows or ROWS:
         tell(f"{name} ...")
         start, before = time.perf_counter(), load()
@@ -77,4 +78,4 @@ def write(name: str, block: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench import timing
 from bench.timing import DATA, Result, spread, tell
@@ -19,9 +20,10 @@ SECONDS = 120
 
 def run(rounds: int, quick: bool) -> Result:
     seconds = 10 if quick else SECONDS
-    archive = str((DATA / "cifar10" / "cifar10.tar.gz").resolve())
+    archive = str(DATA / "cifar10" / "cifar10.tar.gz")
     found: dict[str, list[tuple[float, int, float]]] = {"deepen": [], "sgd": [], "adam": []}
-    answer, walls = {}, []
+    answer: dict[str, Any] = {}
+    walls: list[float] = []
     for seed in range(rounds):
         with tempfile.TemporaryDirectory() as home:
             words = ("train", archive, f"fit.minutes={seconds / 60:g}", f"seed={seed}")

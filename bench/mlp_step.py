@@ -75,9 +75,10 @@ def deepen() -> Slice:
     import deepen
     from deepen.recipe import Augment, Optim, Schedule
 
-    os.chdir(tempfile.mkdtemp())
     sections = {"optim": Optim, "schedule": Schedule, "augment": Augment}
-    plain = {f"{name}.{field.name}": field.default for name, part in sections.items() for field in fields(part)}
+    plain: dict[str, Any] = {
+        f"{name}.{field.name}": field.default for name, part in sections.items() for field in fields(part)
+    }
     settings = plain | {
         "model.widths": (128, 256),
         "optim.name": "adam",

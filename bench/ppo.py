@@ -6,13 +6,13 @@ and once with the sizes of the script, so that one sees what the loop and what t
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from bench import timing
 from bench.timing import Result, Slice, interleave, spread
@@ -66,11 +66,10 @@ def deepen_small() -> Slice:
     return deepen(SLICE // 512, sizes)
 
 
-def deepen(updates: int, sizes: dict[str, int]) -> Slice:
+def deepen(updates: int, sizes: dict[str, Any]) -> Slice:
     import deepen
 
-    os.chdir(tempfile.mkdtemp())
-    lengths = {"fit.epochs": updates + 1, "fit.evaluate_epochs": updates + 1, "fit.log_steps": 1}
+    lengths: dict[str, Any] = {"fit.epochs": updates + 1, "fit.evaluate_epochs": updates + 1, "fit.log_steps": 1}
 
     def one() -> float:
         trained = deepen.train("CartPole-v1", **lengths, **sizes)

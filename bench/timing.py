@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("DEEPEN_DATA", "data"))
+DATA = Path(os.environ.get("DEEPEN_DATA", "data")).resolve()
 DEEPEN = Path(sys.executable).parent / "deepen"
 Slice = Callable[[], float]
 

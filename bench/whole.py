@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench import timing
 from bench.timing import Result, ratio, spread, tell
@@ -17,7 +18,7 @@ def beside(title: str, script: str, epochs: int, words: tuple[str, ...], rounds:
     words = (*words, "fit.epochs=1") if quick else words
     ours, theirs, looks, training, memory = [], [], [], [], []
     hits: dict[str, list[float]] = {"ours": [], "theirs": []}
-    answer = {}
+    answer: dict[str, Any] = {}
     for seed in range(rounds):
         with tempfile.TemporaryDirectory() as home:
             done, answer = timing.deepen(*words, f"seed={seed}", directory=Path(home))
