@@ -213,10 +213,15 @@ class _Loop:
         goal = self.t.task.goal
         value = metrics[goal.metric]
         delta = self.t.recipe.fit.min_delta
-        best = math.isfinite(value) and goal.better(value, self.best["value"] if self.best else None, delta)
+        better = math.isfinite(value) and goal.better(value, self.best["value"] if self.best else None, delta)
+        tie = metrics.get(goal.tie, math.inf)
+        equal = self.best is not None and value == self.best["value"] and tie < self.best["tie"]
         self.history.append(value)
+        best = better or equal
         if best:
-            self.best = {"metric": goal.metric, "value": value, "step": self.step, "evaluation": len(self.history)}
+            # A tie that is won moves the best weights, but is no progress in the sense of patience.
+            evaluation = len(self.history) if better or self.best is None else self.best["evaluation"]
+            self.best = {"metric": goal.metric, "value": value, "step": self.step, "tie": tie, "evaluation": evaluation}
         numbers = {f"validation/{name}": value for name, value in metrics.items()}
         speed = {"evaluation_seconds": time.perf_counter() - before, "seconds": self._seconds(started)}
         return self._report("evaluation", numbers, speed=speed, best=best, model=model)
