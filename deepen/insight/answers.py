@@ -94,7 +94,7 @@ def confusion(matrix: Counts, names: Sequence[str], *, title: str = "Confusion m
     if classes > CELLS_WITH_NUMBERS:
         return _confusion_map(matrix, names, title)
     longest = max(text_width(name) for name in names)
-    left, cell = min(longest, 130.0) + 24, max(30.0, min(56.0, 560.0 / classes))
+    left, cell = min(longest, 130.0) + 24, max(30.0, min(84.0, 480.0 / classes))
     slanted = min(longest, 130.0) > cell - 6
     top = 56 + (min(longest, 130.0) * 0.72 + 8 if slanted else 16)
     totals = np.maximum(matrix.sum(axis=1), 1)
@@ -150,11 +150,13 @@ def _confusion_map(matrix: Counts, names: Sequence[str], title: str) -> str:
 def reliability(confidence: ArrayLike, right: ArrayLike, *, bins: int = 10) -> str:
     """Of the answers given with a certainty, how many were right. `confidence` float [N], `right` bool [N].
 
-    Bins hold equally many samples, so that each dot is as sure as the next.
+    Bins hold equally many samples, so that each dot is as certain as the next; fewer than 30 in one would be noise.
     """
     sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
     order = np.argsort(sure, kind="stable")
-    parts = [part for part in np.array_split(order, min(bins, max(len(order), 1))) if len(part)]
+    parts = [
+        part for part in np.array_split(order, max(1, min(bins, max(3, len(order) // 30), len(order)))) if len(part)
+    ]
     x, y = [float(sure[part].mean()) for part in parts], [float(hit[part].mean()) for part in parts]
     low = max(0.0, min([*x, *y, 0.9]) - 0.05)
     lines = [

@@ -80,7 +80,7 @@ def schedule(lr: ArrayLike, *, title: str = "Learning rate", steps: ArrayLike | 
     top = float(np.max(rates, initial=0.0, where=np.isfinite(rates)))
     if len(rates) > 1 and np.ptp(rates[np.isfinite(rates)]) > 0:
         peak = int(np.nanargmax(rates))
-        marks = [Mark(float(x[peak]), float(rates[peak]), f"peak {number(float(rates[peak]))}")]
+        marks = [Mark(float(x[peak]), float(rates[peak]), f"peak {number(float(rates[peak]), 3)}")]
     whole = (0.0, top * 1.08) if top > 0 else None
     return line_chart(title, [Series("", x, rates)], x_label="step", marks=marks, y_range=whole)
 

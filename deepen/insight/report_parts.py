@@ -93,7 +93,10 @@ def scores(
     """Each metric with its interval, the trivial answer beside it, and what it means."""
     if not metrics:
         return ""
-    order = sorted(metrics, key=lambda name: name != goal)
+    # the loss that was trained on comes last, and not at all where a metric with a name of its own says the same
+    same = [name for name, value in metrics.items() if name != "loss" and value == metrics.get("loss")]
+    order = [name for name in metrics if name != "loss" or name == goal or not same]
+    order.sort(key=lambda name: (name != goal, name == "loss"))
     has_interval, has_base = bool(intervals), bool(baseline)
     header = [("metric", ""), ("value", "num")]
     header += [("95 % interval", "num")] if has_interval else []
@@ -188,7 +191,7 @@ def _rows(mistakes: Sequence[Mistake]) -> str:
 def facts(told: Sequence[str], counts: Mapping[str, int], digest: str) -> str:
     body = "".join(f"<li>{clean(fact)}</li>" for fact in told)
     body = f"<ul>{body}</ul>" if body else ""
-    if counts:
+    if counts and not any(f"{counts.get('train', 0):,} train" in fact for fact in told):
         split = ", ".join(f"{count:,} {clean(name)}" for name, count in counts.items())
         body += f"<p>Split: {split}.</p>"
     short = (

@@ -212,3 +212,15 @@ def test_known_metrics_have_a_meaning_in_any_spelling():
     for name in ("accuracy", "Balanced Accuracy", "macro-f1", "AUROC", "ece", "r2", "RMSE"):
         assert meaning(name).endswith(".")
     assert meaning("frobnication") == ""
+
+
+def test_a_loss_that_repeats_another_metric_is_left_out():
+    told = Page(report.render(content(metrics={"loss": 0.31, "accuracy": 0.9, "log_loss": 0.31}))).text
+    assert "What training makes small; 0 is usually best." not in told
+    told = Page(report.render(content(metrics={"loss": 0.32, "accuracy": 0.9, "log_loss": 0.31}))).text
+    assert told.index("The share of samples") < told.index("The surprise") < told.index("What training makes small; 0")
+
+
+def test_the_split_is_told_once():
+    told = Page(report.render(content(facts=["Samples: 1,000 train, 300 validation."]))).text
+    assert told.count("1,000 train") == 1
