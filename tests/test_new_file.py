@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from deepen.nn.suits import answers
 from deepen.spec import Spec
 
 SUMMARY = "a linear model with a learnt scale"
@@ -48,7 +49,7 @@ class Scaled(nn.Module):
 
 
 def build(spec: Spec, config: Config) -> nn.Module:
-    return Scaled(spec.input_size, spec.output.width, config.scale)
+    return Scaled(spec.input_size, answers(spec, "scaled-line"), config.scale)
 '''
 
 DATA = '''
