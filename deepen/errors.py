@@ -24,8 +24,9 @@ class Misuse(Problem):
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest of `choices`, or an empty string when none is near."""
-    near = difflib.get_close_matches(name.lower(), [choice.lower() for choice in choices], n=1, cutoff=0.6)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    spelt = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
+    return f" Did you mean '{spelt[near[0]]}'?" if near else ""
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> Misuse:

@@ -239,6 +239,9 @@ class TablePreprocess(Preprocess):
             names = list(table.columns)
             if not table.header:
                 names = self._by_position(source, len(names))
+            for column in self.columns:
+                if column.name not in names:
+                    raise Problem(f"{source} has no column '{column.name}'.{did_you_mean(column.name, names)}")
             for line, cells in zip(table.lines, zip(*table.columns.values(), strict=True), strict=True):
                 found.append((f"{source}:{line}", dict(zip(names, cells, strict=True))))
         return found

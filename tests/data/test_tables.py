@@ -61,8 +61,8 @@ def test_default_target(load, names, target):
 
 
 def test_unknown_target_is_misuse_with_the_nearest_name(load):
-    with pytest.raises(Misuse, match=r"no column 'Specis' to learn\. Did you mean 'species'"):
-        load(table(species=list("ab") * 30), target="Specis")
+    with pytest.raises(Misuse, match=r"no column 'specis' to learn\. Did you mean 'Species'"):
+        load(table(Species=list("ab") * 30), target="specis")
 
 
 @pytest.mark.parametrize(
@@ -454,6 +454,22 @@ def test_files_to_predict(load, tmp_path):
     path.write_text("1\n")
     with pytest.raises(Problem, match="has 1 columns and no names for them, where 2 are expected"):
         dataset.preprocess.read([str(path)])
+
+
+def test_files_to_predict_need_the_columns_that_are_learnt_from(mixed, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("gap,word,day,a,Bee\n1,red,2024-03-01,1,2\n")
+    with pytest.raises(Problem, match=r"new\.csv has no column 'b'"):
+        mixed.preprocess.read([str(path)])
+    path.write_text("gap,word,day,a,b\n1,red,2024-03-01,1,2\n")
+    assert len(mixed.preprocess.encode([row for _, row in mixed.preprocess.read([str(path)])])) == 1
+
+
+def test_columns_that_are_left_out_may_lack(load):
+    dataset = load(table(id=range(60), kind=list("xy") * 30), target="kind")
+    assert torch.equal(
+        dataset.preprocess.encode([{"a": 1, "b": 2}]), dataset.preprocess.encode([{"id": 9, "a": 1, "b": 2}])
+    )
 
 
 # Splits and files
