@@ -83,8 +83,9 @@ class Optimizer:
             rest = [p for p in self.parameters if not any(p is other for other in matrices)]
             if matrices:
                 self.members.append((OPTIMIZERS["muon"].build(matrices, config, self.lr), self.lr))
-            lr = self.lr * MUON_REST_LR
-            self.members.append((OPTIMIZERS["adamw"].build(rest, config, lr), lr))
+            if rest:
+                lr = self.lr * MUON_REST_LR
+                self.members.append((OPTIMIZERS["adamw"].build(rest, config, lr), lr))
         elif self.parameters:
             self.members.append((kind(config).build(self.parameters, config, self.lr), self.lr))
 

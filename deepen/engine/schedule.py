@@ -99,4 +99,4 @@ def factor(config: Schedule, step_number: int, total: int, values: Sequence[floa
     progress = step_number / max(1, total)
     share = find(config)(config, Moment(progress, values))
     rising = config.warmup > 0 and config.name != "one-cycle" and progress < config.warmup
-    return share * (progress + 1 / max(1, total)) / config.warmup if rising else share
+    return share * min(1.0, (progress + 1 / max(1, total)) / config.warmup) if rising else share
