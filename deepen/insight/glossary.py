@@ -26,6 +26,7 @@ METRICS = {
     "mse": "The mean squared error.",
     "return": "The sum of rewards in one episode, on average.",
     "mean_return": "The sum of rewards in one episode, on average.",
+    "length": "Steps until an episode ends, on average.",
     "episode_length": "Steps until an episode ends, on average.",
     "brier": "The mean squared distance between the probabilities and the truth; 0 is best.",
     "distance": "How far the samples drawn are from real ones, seen along many directions; 0 is indistinguishable.",

@@ -17,7 +17,7 @@ from deepen.insight.document import document
 from deepen.insight.glossary import SEVERAL_LOSSES, headline
 from deepen.insight.ink import clean, number
 from deepen.insight.pictures import Mistake
-from deepen.spec import Spec
+from deepen.spec import Observation, Spec
 
 
 @dataclass
@@ -97,7 +97,8 @@ def render(content: Content) -> str:
             content.baseline,
             goal=content.goal,
             samples=held_out,
-            looks=content.looks,
+            looks=content.looks if content.looks or "test" in content.counts else None,
+            acting=isinstance(content.spec.input, Observation),
         ),
         _learning(content),
         _mistakes(content),

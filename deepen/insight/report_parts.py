@@ -88,9 +88,13 @@ def scores(
     *,
     goal: str,
     samples: int,
-    looks: int,
+    looks: int | None,
+    acting: bool = False,
 ) -> str:
-    """Each metric with its interval, the trivial answer beside it, and what it means."""
+    """Each metric with its interval, the trivial answer beside it, and what it means.
+
+    `looks` is how often the test split has been opened, None where there is none.
+    """
     if not metrics:
         return ""
     # the loss that was trained on comes last, and not at all where a metric with a name of its own says the same
@@ -111,18 +115,22 @@ def scores(
             row.append(clean(shown(name, baseline[name])) if name in baseline else "")
         rows.append([*row, clean(meaning(name))])
     body = table([*header, ("what it says", "say")], rows)
-    who = f"{samples:,} validation samples" if samples else "the validation split"
     body = body.replace("<table>", '<table class="scores">', 1)
-    body += (
-        f'<p class="mute">Measured with the best weights on {who}. These also chose the weights, so expect a '
-        "little less on new data. "
-    )
-    if looks:
-        times = "once" if looks == 1 else f"{looks:,} times"
-        body += f"The sealed test split has been opened {times}; the more often, the less its score means.</p>"
+    if acting:
+        told = "Measured with the best weights, in episodes of their own."
     else:
-        body += "The test split is still sealed; <code>deepen evaluate</code> opens it and counts the look.</p>"
+        who = f"{samples:,} validation samples" if samples else "the validation split"
+        told = f"Measured with the best weights on {who}. These also chose the weights, so expect a little less on new data."
+        told += "" if looks is None else f" {_sealed(looks)}"
+    body += f'<p class="mute">{told}</p>'
     return section("How good it is", body)
+
+
+def _sealed(looks: int) -> str:
+    if not looks:
+        return "The test split is still sealed; <code>deepen evaluate</code> opens it and counts the look."
+    times = "once" if looks == 1 else f"{looks:,} times"
+    return f"The sealed test split has been opened {times}; the more often, the less its score means."
 
 
 def confused(matrix: Counts, names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from deepen.insight import answers, curves, pictures, report
 from deepen.insight.glossary import headline, meaning
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content
-from deepen.spec import Category, Image, Nothing, Quantity, Spec, Table
+from deepen.spec import Action, Category, Image, Nothing, Observation, Quantity, Spec, Table
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 NASTY = "</title></style></svg><script>alert(1)</script><img src=x onerror=alert(2)> \"' & \u202e"
@@ -224,3 +224,16 @@ def test_a_loss_that_repeats_another_metric_is_left_out():
 def test_the_split_is_told_once():
     told = Page(report.render(content(facts=["Samples: 1,000 train, 300 validation."]))).text
     assert told.count("1,000 train") == 1
+
+
+def test_an_agent_is_measured_in_episodes():
+    spec = Spec(Observation((4,), "CartPole-v1"), Action(("left", "right")))
+    agent = Content("r", "CartPole-v1", "control", "actor-critic", spec, "deepen train CartPole-v1")
+    told = Page(report.render(replace(agent, goal="return", metrics={"return": 487.0}, baseline={"return": 22.0}))).text
+    assert "Reaches a mean return of 487 an episode in CartPole-v1; acting at random reaches 22." in told
+    assert "episodes of their own" in told
+    assert "sealed" not in told
+
+
+def test_without_a_test_split_none_is_spoken_of():
+    assert "sealed" not in Page(report.render(content(counts={"train": 10, "validation": 5}))).text
