@@ -42,7 +42,7 @@ class Scaled(nn.Module):
     def __init__(self, inputs: int, outputs: int, scale: float) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs)
-        self.scale = nn.Parameter(torch.tensor(scale))
+        self.scale = nn.Parameter(torch.tensor(float(scale)))
 
     def forward(self, input: Tensor) -> Tensor:
         return self.linear(input.flatten(1)) * self.scale
