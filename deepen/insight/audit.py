@@ -57,14 +57,12 @@ def audit(dataset: Dataset, *, seed: int, thorough: bool = False) -> list[Findin
 
 def verdict(dataset: Dataset, findings: Sequence[Finding]) -> str:
     """The audit in one line: `nothing found in 60,000 samples`, `1 warning and 2 notes in 150 samples`."""
-    if dataset.acting:
-        where = "an environment that is acted in"
-    else:
-        count = len(dataset.train) + len(dataset.validation) + (0 if dataset.test is None else len(dataset.test))
-        where = f"{count:,} samples"
+    if dataset.acting and not findings:
+        return "nothing to check, the data comes from acting"
+    count = len(dataset.train) + len(dataset.validation) + (0 if dataset.test is None else len(dataset.test))
     counts = [(sum(finding.level == level for finding in findings), level) for level in LEVELS]
-    said = [f"{count} {level}{'s' if count > 1 else ''}" for count, level in counts if count]
-    return f"{_join(said) if said else 'nothing found'} in {where}"
+    said = [f"{many} {level}{'s' if many > 1 else ''}" for many, level in counts if many]
+    return f"{_join(said) if said else 'nothing found'} in {count:,} samples"
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -304,3 +304,11 @@ def test_names_in_a_sentence():
     assert suspicions.some(["a"]) == "'a'"
     assert suspicions.some(["a", "b"]) == "'a' and 'b'"
     assert suspicions.some(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"
+
+
+def test_data_from_acting_has_nothing_to_check():
+    dataset = pictures()
+    dataset.acting = True
+    dataset.train = Columns({"input": torch.zeros(0, 4)})
+    assert audit(dataset, seed=0) == []
+    assert verdict(dataset, []) == "nothing to check, the data comes from acting"
