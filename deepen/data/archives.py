@@ -56,7 +56,11 @@ def walk(path: Path) -> Iterator[Member]:
     try:
         yield from _walk_tar(path, budget) if tar else _walk_zip(path, budget)
     except DAMAGE as error:
-        raise Problem(f"The archive '{path}' is damaged or cut short ({error or type(error).__name__}).") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: BaseException) -> Problem:
+    return Problem(f"The archive '{path}' is damaged or cut short ({error or type(error).__name__}).")
 
 
 class _Budget:
@@ -106,19 +110,22 @@ def _tar_members(path: Path, archive: tarfile.TarFile, budget: _Budget) -> Itera
             yield Member(name.rstrip("/") + "/", bytes)
         elif entry.isreg() and not entry.issparse():
             budget.spend(name, entry.size)
-            yield Member(name, _tar_reader(archive, entry))
+            yield Member(name, _tar_reader(path, archive, entry))
         else:
             kind = "link" if entry.issym() or entry.islnk() else "special file"
             raise Problem(f"'{name}' in the archive '{path}' is a {kind}: only regular files are read.")
 
 
-def _tar_reader(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
+def _tar_reader(path: Path, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
     def read() -> bytes:
-        file = archive.extractfile(entry)
-        assert file is not None
-        content = file.read()
+        try:
+            file = archive.extractfile(entry)
+            assert file is not None
+            content = file.read()
+        except DAMAGE as error:
+            raise _damaged(path, error) from None
         if len(content) != entry.size:
-            raise EOFError(f"'{entry.name}' ends early")
+            raise Problem(f"The archive '{path}' is damaged or cut short ('{entry.name}' ends early).")
         return content
 
     return read
@@ -153,8 +160,10 @@ def _zip_reader(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) ->
             raise Problem(
                 f"The archive '{path}' is packed in a way that is not supported: pack it again as a plain .zip."
             ) from None
+        except DAMAGE as error:
+            raise _damaged(path, error) from None
         if len(content) != entry.file_size:
-            raise zipfile.BadZipFile(f"'{entry.filename}' has another size than declared")
+            raise Problem(f"The archive '{path}' is damaged ('{entry.filename}' has another size than declared).")
         return content
 
     return read

@@ -55,6 +55,9 @@ def load(source: str, options: recipe.Data, seed: int) -> Dataset:
     if unpacked is not None:
         return _from_binary(_unpacked(unpacked), unpacked, options, seed)
     packed = places.find("cifar10", (ARCHIVE,))
+    wrong = sha256_is(ARCHIVE_SHA256)(packed) if packed is not None else None
+    if wrong is not None:
+        raise Problem(f"'{packed}' is not the published file: {wrong}. Delete it to have it downloaded again.")
     if packed is None:
         class_folders = places.find("cifar10", (*CLASS_FOLDERS, "train"))
         if class_folders is not None:

@@ -22,6 +22,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from PIL import (
+    BmpImagePlugin,  # noqa: F401 - a plugin is known to Pillow once it is imported
+    GifImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
 from PIL import Image as Pillow
 from torch import Tensor
 
@@ -31,7 +39,7 @@ from deepen.errors import Problem
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 # Only these decoders are offered a file; others that Pillow has can start programs or fetch further files.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 # Under Pillow's own threshold for a warning, so that this limit is the only one met.
 MAX_PIXELS = 80_000_000
 ORIENTATION = 0x0112
@@ -230,36 +238,37 @@ def opened(item: Any) -> Iterator[Pillow.Image]:
 
     Errors of decoding inside the block become `UnreadableError` too.
     """
-    if isinstance(item, Pillow.Image):
-        yield item
-        return
-    if not isinstance(item, str | Path | bytes):
+    if not isinstance(item, str | Path | bytes | Pillow.Image):
         raise UnreadableError(f"received {type(item).__name__}, expected a path, bytes, a PIL image or an array")
-    with _file(item) as file:
-        if not file.read(1):
-            raise UnreadableError("the file is empty (0 bytes)")
-        file.seek(0)
-        try:
+    try:
+        if isinstance(item, Pillow.Image):
+            _check_size(item)
+            # A copy, for the picture of a caller is not to be changed.
+            yield item.copy()
+            return
+        with _file(item) as file:
+            if not file.read(1):
+                raise UnreadableError("the file is empty (0 bytes)")
+            file.seek(0)
             with Pillow.open(file, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise UnreadableError(
-                        f"it unfolds to {width:,} x {height:,} pixels, over the limit of {MAX_PIXELS // 10**6} million"
-                    )
+                _check_size(image)
                 yield image
-        except Pillow.DecompressionBombError:
-            raise UnreadableError(
-                f"it unfolds to more than the limit of {MAX_PIXELS // 10**6} million pixels"
-            ) from None
-        except DAMAGE as error:
-            raise UnreadableError(_plainly(error)) from None
+    except Pillow.DecompressionBombError:
+        raise UnreadableError(f"it unfolds to more than the limit of {MAX_PIXELS // 10**6} million pixels") from None
+    except DAMAGE as error:
+        raise UnreadableError(_plainly(error)) from None
+
+
+def _check_size(image: Pillow.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableError(
+            f"it unfolds to {width:,} x {height:,} pixels, over the limit of {MAX_PIXELS // 10**6} million"
+        )
 
 
 def _file(item: str | Path | bytes) -> BinaryIO:
-    try:
-        return io.BytesIO(item) if isinstance(item, bytes) else Path(item).open("rb")
-    except OSError as error:
-        raise UnreadableError(_plainly(error)) from None
+    return io.BytesIO(item) if isinstance(item, bytes) else Path(item).open("rb")
 
 
 def pixels_of(image: Pillow.Image, channels: int, height: int, width: int) -> np.ndarray:
@@ -298,12 +307,7 @@ def _plain(image: Pillow.Image, mode: str) -> Pillow.Image:
         colours = image.convert("RGBA")
         paper = Pillow.new("RGBA", colours.size, "white")
         return Pillow.alpha_composite(paper, colours).convert(mode)
-    return image if image.mode == mode and image.readonly == 0 and _loaded(image) else image.convert(mode)
-
-
-def _loaded(image: Pillow.Image) -> bool:
-    image.load()
-    return True
+    return image.convert(mode)
 
 
 def _scaled(values: np.ndarray, white: float) -> Pillow.Image:
