@@ -61,8 +61,14 @@ def numbers(
 
 
 def _number(text: str, notation: str, missing: Collection[str]) -> float | None:
+    if notation == "point":
+        # Python alone would also take 1_000 for a number.
+        try:
+            return None if "_" in text else float(text)
+        except ValueError:
+            return math.nan if is_missing(text, missing) else None
     if NOTATIONS[notation].fullmatch(text):
-        return float(text if notation == "point" else text.replace(",", "." if notation == "comma" else ""))
+        return float(text.replace(",", "." if notation == "comma" else ""))
     return math.nan if is_missing(text, missing) else None
 
 

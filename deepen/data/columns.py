@@ -65,13 +65,16 @@ class Number:
         reach = 1e6 * self.scale
         values = np.clip(np.where(absent, self.fill, values), self.fill - reach, self.fill + reach)
         centred = (values - self.fill) / self.scale
-        parts = [(centred / np.sqrt(1 + (centred / 3) * (centred / 3)))[:, None]]
+        encoded = np.empty((len(values), 1 + self.gaps + max(0, len(self.edges) - 1)), dtype=np.float32)
+        encoded[:, 0] = centred / np.sqrt(1 + (centred / 3) * (centred / 3))
         if self.gaps:
-            parts.append(absent[:, None].astype(np.float64))
+            encoded[:, 1] = absent
         if len(self.edges) > 1:
             low, high = np.array(self.edges[:-1]), np.array(self.edges[1:])
-            parts.append(np.clip((values[:, None] - low) / (high - low), 0.0, 1.0))
-        return np.concatenate(parts, axis=1).astype(np.float32)
+            pieces = values[:, None] - low
+            pieces /= high - low
+            encoded[:, 1 + self.gaps :] = np.clip(pieces, 0.0, 1.0, out=pieces)
+        return encoded
 
 
 @dataclass(frozen=True)
@@ -258,8 +261,14 @@ class TablePreprocess(Preprocess):
 
     def encode_columns(self, cells: Mapping[str, Sequence[Any]]) -> Tensor:
         """The same, from the cells of each column [N]."""
-        parts = [column.encode(cells[column.name]) for column in self.columns]
-        return torch.from_numpy(np.concatenate(parts, axis=1))
+        count = len(next(iter(cells.values())))
+        encoded = np.empty((count, len(self.labels)), dtype=np.float32)
+        start = 0
+        for column in self.columns:
+            part = column.encode(cells[column.name])
+            encoded[:, start : start + part.shape[1]] = part
+            start += part.shape[1]
+        return torch.from_numpy(encoded)
 
     def tensor(self, stored: Tensor) -> Tensor:
         return stored.float()

@@ -14,7 +14,7 @@ import torch
 from deepen.data import answers
 from deepen.data.cells import days, is_missing, numbers
 from deepen.data.columns import TablePreprocess
-from deepen.data.dataset import Dataset, Finding, Sealed, to_columns
+from deepen.data.dataset import Columns, Dataset, Finding, Sealed
 from deepen.data.detect import detect, notation_of
 from deepen.data.reading import ENDINGS, RawTable, ending, read_table
 from deepen.data.splits import split
@@ -33,7 +33,7 @@ class Config(Data):
     """Whether the target names a class or is a number to estimate. Default: decided from the column."""
     bins: int | None = None
     """Pieces that the range of a number is cut into at the quantiles of the training rows; 0 gives the number alone.
-    Default: by the number of training rows, up to 64."""
+    Default: by the number of training rows and columns, up to 64."""
     categories: int = 64
     """Most categories of a column that get a place of their own; rarer ones share one."""
     missing: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ def build(
         times=_times(columns, config.time),
         names=names,
     )
-    bins = _bins(len(parts["train"])) if config.bins is None else config.bins
+    bins = _bins(len(parts["train"]), len(features)) if config.bins is None else config.bins
     plans = []
     for column in features:
         if column == config.group:
@@ -162,7 +162,6 @@ def build(
         encoding=config.encoding,
         delimiter=config.delimiter,
     )
-    encoded = preprocess.encode_columns(columns)
     output: Category | Quantity
     if names is not None:
         output, goal = Category(names), torch.from_numpy(values)
@@ -171,9 +170,13 @@ def build(
         scale = float(train_values.std())
         output = Quantity((target,), (float(train_values.mean()),), (scale if scale > 0 else 1.0,))
         goal = torch.from_numpy(values.astype(np.float32))[:, None]
-    made = {part: to_columns(encoded, goal, index, origins) for part, index in parts.items()}
+    made = {}
+    for part, index in parts.items():
+        encoded = preprocess.encode_columns({plan.name: _pick(columns[plan.name], index) for plan in plans})
+        arrays = {"input": encoded, "target": goal[torch.from_numpy(index)]}
+        made[part] = Columns(arrays, _pick(origins, index))
     left_out = [column for column in features if column not in {plan.name for plan in plans} | {config.group}]
-    told.append(_columns_fact(plans, left_out, encoded.shape[1]))
+    told.append(_columns_fact(plans, left_out, len(preprocess.labels)))
     return Dataset(
         name=name,
         spec=Spec(Table(preprocess.labels), output),
@@ -207,9 +210,9 @@ def _join(table: RawTable, test: RawTable, source: str, test_source: str) -> tup
     return joined, np.array(["train"] * len(table.lines) + ["test"] * len(test.lines))
 
 
-def _bins(rows: int) -> int:
-    """Pieces for a number: each with rows enough that its height is no accident."""
-    return min(64, rows // 64)
+def _bins(rows: int, features: int) -> int:
+    """Pieces for a number: each with rows enough that its height is no accident, all together no wider than a network."""
+    return min(64, rows // 64, 1024 // features)
 
 
 def _pick(cells: Sequence[Any], rows: np.ndarray) -> list[Any]:
