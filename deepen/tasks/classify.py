@@ -135,7 +135,8 @@ class Classify(Supervised, Weighted):
 
     def weighted(self, rows: Rows, weights: Tensor) -> dict[str, Tensor]:
         logits, target = rows["logits"], rows["target"]
-        chances = self._log_chances(logits)
+        # float64: rounding must not part samples that are equally likely, whose order the AUROC looks at.
+        chances = self._log_chances(logits.double())
         confidence, predicted = chances.max(dim=1)
         correct = predicted == target
         recall, f1 = recall_and_f1(predicted, target, len(self.names), weights)

@@ -54,6 +54,8 @@ class Config:
     """How far an action's probability may move in one batch before the gradient stops."""
     value_weight: float = 0.5
     """Share of the value network's squared error in the loss."""
+    reward_scale: float = 1.0
+    """What rewards are multiplied by before learning, to bring values near one; returns are told unscaled."""
     entropy_weight: float = 0.0
     """Reward for staying undecided, against settling too early."""
 
@@ -251,7 +253,7 @@ class _Acting:
         action = taken.to(device)
         log_prob = F.log_softmax(logits, dim=2).gather(2, action.unsqueeze(2)).squeeze(2)
         advantage = advantages(
-            torch.from_numpy(rewards).to(device),
+            torch.from_numpy(rewards).to(device) * self.config.reward_scale,
             values,
             torch.from_numpy(terminated).to(device),
             torch.from_numpy(ended).to(device),
