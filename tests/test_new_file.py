@@ -94,7 +94,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(copy: Path, *words: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(copy), "XDG_CACHE_HOME": str(copy / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *words], cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -118,6 +120,8 @@ def test_they_train_together_and_evaluate(copy: Path) -> None:
 
 def test_the_registry_tests_cover_the_model(copy: Path) -> None:
     tests = HERE / "models" / "test_models.py"
-    printed = run(copy, "-m", "pytest", str(tests), "-k", "scaled-line", "-p", "no:cacheprovider", "--rootdir", str(copy), "-v")
+    printed = run(
+        copy, "-m", "pytest", str(tests), "-k", "scaled-line", "-p", "no:cacheprovider", "--rootdir", str(copy), "-vv"
+    )
     assert "passed" in printed
     assert "scaled-line" in printed
