@@ -50,7 +50,7 @@ def numbers(
                 known[cell] = _number(cell.strip(), notation, missing)
             value = known[cell]
         elif isinstance(cell, int | float | np.number):
-            value = float(cell)
+            value = math.nan if missing and f"{cell:g}" in missing else float(cell)
         else:
             value = math.nan if cell is None else None
         if value is None:
@@ -61,15 +61,17 @@ def numbers(
 
 
 def _number(text: str, notation: str, missing: Collection[str]) -> float | None:
-    if notation == "point":
+    if is_missing(text, missing):
+        return math.nan
+    if notation != "point":
+        if not NOTATIONS[notation].fullmatch(text):
+            return None
+        text = text.replace(",", "." if notation == "comma" else "")
+    try:
         # Python alone would also take 1_000 for a number.
-        try:
-            return None if "_" in text else float(text)
-        except ValueError:
-            return math.nan if is_missing(text, missing) else None
-    if NOTATIONS[notation].fullmatch(text):
-        return float(text.replace(",", "." if notation == "comma" else ""))
-    return math.nan if is_missing(text, missing) else None
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
 
 
 def texts(cells: Sequence[Any], missing: Collection[str] = (), known: Collection[str] = ()) -> list[str | None]:

@@ -304,6 +304,16 @@ def test_not_missing(cell):
     assert not is_missing(cell)
 
 
+def test_codes_for_missing_values_can_be_named(load):
+    cells = ["-999" if number % 3 == 0 else cell for number, cell in enumerate(measured())]
+    dataset = load(table(c=cells, kind=["x", "y", "no_idea"] * 20), target="kind", missing=("-999", "no_idea"))
+    assert dataset.spec.output.names == ("x", "y")
+    column = dataset.preprocess.columns[2]
+    assert column.edges == () or min(column.edges) > -999
+    encoded = dataset.preprocess.encode([{"a": 1, "b": 2, "c": cell} for cell in ("", "-999", -999, -999.0)])
+    assert (encoded == encoded[0]).all()
+
+
 # Fitted on the training rows only
 
 
