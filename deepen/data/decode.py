@@ -29,8 +29,9 @@ from torch import Tensor
 
 from deepen.data import places
 from deepen.data.dataset import Bad
+from deepen.data.image_files import Header, UnreadableError, header, quiet
 from deepen.data.piles import Listing, Pile
-from deepen.data.pixels import Header, ImagePreprocess, UnreadableError, header, quiet
+from deepen.data.pixels import ImagePreprocess
 from deepen.data.progress import report
 from deepen.errors import Problem
 

@@ -49,7 +49,8 @@ def _read() -> tuple[np.ndarray, np.ndarray]:
     Read without importing scikit-learn, whose import takes longer than learning the digits.
     """
     found = importlib.util.find_spec("sklearn")
-    assert found is not None and found.submodule_search_locations
+    assert found is not None
+    assert found.submodule_search_locations
     path = Path(found.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
     try:
         table = np.loadtxt(path, delimiter=",", dtype=np.int64)

@@ -17,10 +17,10 @@ import torch
 from deepen.data import archives
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.decode import Decoded, Shape, decode
+from deepen.data.image_files import ENDINGS
 from deepen.data.layout import Layout, lay_out, natural, typos
-from deepen.data.pictures import assemble
+from deepen.data.pictures import assemble, check_options
 from deepen.data.piles import Pile, is_hidden, pile_at
-from deepen.data.pixels import ENDINGS
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -55,8 +55,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     Raises `Problem` for a missing path, a layout without classes, a single class, and for unreadable pictures unless
     `options.skip_bad`.
     """
-    if options.size is not None and not 1 <= options.size <= 4096:
-        raise Misuse(f"data.size={options.size} is out of range: expected a side of 1 to 4096 pixels.")
+    check_options(options, source, second_test=True)
     pile = pile_at(source)
     decoded = decode(pile, Shape(options.size, options.size, options.channels), threads=options.threads)
     layout = _classes_of(pile, decoded)
@@ -120,6 +119,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         bad=bad,
         findings=findings,
         folder=folder,
+        second_test=True,
     )
 
 

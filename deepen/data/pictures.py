@@ -14,14 +14,16 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
-from deepen.data.pixels import ImagePreprocess, pixels_of
+from deepen.data.image_files import pixels_of
+from deepen.data.pixels import ImagePreprocess
 from deepen.data.progress import report
 from deepen.data.splits import split
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import Category, Spec
 
 MOVED_BYTES = 2**22
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,15 @@ def assemble(
     bad: Sequence[Bad] = (),
     findings: Sequence[Finding] = (),
     folder: Path | None = None,
+    second_test: bool = False,
 ) -> Dataset:
     """A data set from `rows` uint8 [N, H, W, C] and `labels` int64 [N], which number `names`.
 
     `given` holds "train", "validation" or "test" for each row where the data brings its own splits. `rows` are given
     away: the splits share their memory and put them in another order. `folder` is where large rows are mapped from.
+    `second_test` says that `options.test` has been followed.
     """
+    check_options(options, name, second_test=second_test)
     parts, split_facts = split(len(rows), options, seed, given=given, labels=labels, names=names)
     rows = resized(rows, options)
     target = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
@@ -91,6 +96,17 @@ def assemble(
         bad=list(bad),
         findings=list(findings),
     )
+
+
+def check_options(options: Data, name: str, *, second_test: bool = False) -> None:
+    """Raise `Misuse` for settings that pictures cannot follow, instead of passing over them in silence."""
+    if options.size is not None and not 1 <= options.size <= LARGEST_SIDE:
+        raise Misuse(f"data.size={options.size} is out of range: expected a side of 1 to {LARGEST_SIDE} pixels.")
+    for key in ("target", "group", "time"):
+        if getattr(options, key) is not None:
+            raise Misuse(f"data.{key}={getattr(options, key)} names a column of a table: '{name}' holds pictures.")
+    if options.test is not None and not second_test:
+        raise Misuse(f"data.test={options.test} is a second test split: '{name}' brings its own.")
 
 
 def resized(rows: Tensor, options: Data) -> Tensor:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from deepen.data import archives, places
 from deepen.data.archives import is_archive
-from deepen.data.pixels import ENDINGS
+from deepen.data.image_files import ENDINGS
 from deepen.data.progress import report
 from deepen.errors import Problem
 

@@ -12,8 +12,9 @@ from PIL import Image
 from deepen.data import decode as module
 from deepen.data import piles
 from deepen.data.decode import Shape, choose, decode
+from deepen.data.image_files import Header
 from deepen.data.piles import pile_at
-from deepen.data.pixels import Header, ImagePreprocess
+from deepen.data.pixels import ImagePreprocess
 from deepen.data.progress import shown_by
 
 

@@ -13,7 +13,7 @@ import torch
 from deepen.data import cifar10, digits, fashion_mnist, idx, mnist, places
 from deepen.data.idx import IdxFile, load_four, read
 from deepen.data.pictures import Numbered, assemble
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
 ROOT = os.environ.get("DEEPEN_DATA", "")
@@ -61,9 +61,10 @@ def test_digits_follow_the_seed_and_the_options() -> None:
     assert wide.train["input"].shape == (100, 16, 16, 3)
 
 
-def reference_split(images: np.ndarray, labels: np.ndarray, count: int) -> list[np.ndarray]:
-    """Train and validation put together again, sorted, for comparison with the file."""
-    return sorted(np.concatenate([images[:count].reshape(count, -1), labels[:count, None]], 1).tolist())
+@pytest.mark.parametrize("setting", [{"size": 0}, {"group": "x"}, {"time": "x"}, {"target": "x"}, {"test": "x"}])
+def test_settings_that_pictures_cannot_follow_are_refused(setting: dict[str, object]) -> None:
+    with pytest.raises(Misuse, match=next(iter(setting))):
+        digits.load("digits", Data(**setting), 0)  # type: ignore[arg-type]
 
 
 @needs_data

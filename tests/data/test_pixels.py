@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from deepen.data import pixels
-from deepen.data.pixels import ImagePreprocess, UnreadableError, header, quiet
+from deepen.data import image_files
+from deepen.data.image_files import Header, UnreadableError, header, quiet
+from deepen.data.pixels import ImagePreprocess
 from deepen.data.preprocess import dump, restore
 from deepen.errors import Problem
 
@@ -105,15 +106,15 @@ def test_pictures_are_turned_upright(orientation: int) -> None:
     upright = Image.fromarray(smooth(16, 24))
     # What a camera would have stored so that the orientation tag brings back `upright`.
     back = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]
-    stored = upright if back == 1 else upright.transpose(pixels.TURNS[back])
+    stored = upright if back == 1 else upright.transpose(image_files.TURNS[back])
     exif = Image.Exif()
-    exif[pixels.ORIENTATION] = orientation
+    exif[image_files.ORIENTATION] = orientation
     content = file_of(stored, "PNG", exif=exif)
     np.testing.assert_array_equal(
         np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content)))), np.asarray(upright)
     )
     np.testing.assert_array_equal(plain(3, 16, 24).encode([content])[0].numpy(), np.asarray(upright))
-    assert header(content) == pixels.Header(16, 24, 3)
+    assert header(content) == Header(16, 24, 3)
 
 
 def test_sixteen_bit_grey_is_scaled_not_cut() -> None:
