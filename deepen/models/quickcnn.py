@@ -21,6 +21,9 @@ from deepen.spec import Spec
 
 SUMMARY = "small fast convolutional network with batch normalisation; for pictures, best within minutes"
 
+SMALLEST = 3
+"""Side of a map below which nothing is pooled away any more."""
+
 
 @dataclass
 class Config:
@@ -29,7 +32,7 @@ class Config:
     blocks: tuple[int, ...] = (0, 0, 0)
     """Further convolutions in each stage, after its first."""
     pools: tuple[int, ...] = (2, 2, 1)
-    """Pooling window of each stage; 1 is none."""
+    """Pooling window of each stage, 1 for none; left out where fewer than three pixels a side would remain."""
     residual: bool = False
     """Add each stage's further convolutions to their input, rather than replacing it."""
     activation: Activation = "relu"
@@ -89,7 +92,7 @@ def build(spec: Spec, config: Config) -> nn.Module:
     for number, (channels, blocks, window) in enumerate(
         zip(config.widths, config.blocks, config.pools, strict=True), 1
     ):
-        pool = (min(window, height), min(window, width))
+        pool = (_window(window, height), _window(window, width))
         layers[f"stage_{number}"] = Stage(
             before, channels, blocks=blocks, pool=pool, residual=config.residual, act=config.activation
         )
@@ -106,6 +109,11 @@ def build(spec: Spec, config: Config) -> nn.Module:
     model = nn.Sequential(layers)
     initialise(model, config.init, config.activation)
     return model
+
+
+def _window(window: int, side: int) -> int:
+    """The pooling window along a side: what was asked for, unless too little would be left of a small picture."""
+    return window if side // window >= SMALLEST else 1
 
 
 def _convolution(before: int, width: int) -> nn.Conv2d:

@@ -102,3 +102,10 @@ def test_actor_begins_undecided_and_shares_nothing_with_the_critic() -> None:
 def test_one_class_is_not_a_question() -> None:
     with pytest.raises(Problem, match="only one class"):
         mlp.build(Spec(Table(("a",)), Category(("only",))), mlp.Config())
+
+
+@pytest.mark.parametrize(("side", "maps"), [(28, 3), (32, 4), (8, 4), (5, 5), (1, 1)])
+def test_quickcnn_stops_pooling_before_nothing_is_left(side: int, maps: int) -> None:
+    config = quickcnn.Config(widths=(4, 4, 4), pools=(2, 2, 2))
+    model = quickcnn.build(Spec(Image(1, side, side), TEN), config)
+    assert model.output.in_features == 4 * maps * maps
