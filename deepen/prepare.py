@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from deepen import limits, registry
 from deepen import recipe as recipes
-from deepen import registry
 from deepen.data.augment import Augmenter, off
 from deepen.data.dataset import Dataset
 from deepen.data.loader import Loader
@@ -154,6 +154,7 @@ def build(
     recipe: Recipe, known: KnownGood | None, reason: str, dataset: Dataset, own: nn.Module | None = None
 ) -> Prepared:
     """Task, model and loader of a recipe. The random start of the weights is a function of the seed."""
+    limits.check(recipe)
     device = devices.choose(recipe.device)
     task: Task = registry.find("task", recipe.task_name).load().build(dataset.spec, recipe.task)
     if isinstance(task, Acting) != dataset.acting:

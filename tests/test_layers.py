@@ -13,6 +13,7 @@ LAYERS = [
     {"fields", "randomness", "spec", "version"},
     {"registry"},
     {"recipe", "recipes"},
+    {"limits"},
     {"nn"},
     {"models", "data"},
     {"tasks"},

@@ -36,6 +36,10 @@ def make(tmp_path: Path) -> Make:
         nonlocal count
         count += 1
         defaults = {
+            "task.goal": "accuracy",
+            "model.dropout": 0.0,
+            "optim.ema": None,
+            "optim.weight_decay": 0.0,
             "fit.epochs": 4,
             "fit.batch_size": 16,
             "fit.log_steps": 5,
@@ -46,6 +50,8 @@ def make(tmp_path: Path) -> Make:
         chosen = defaults | {key.replace("__", "."): value for key, value in settings.items()}
         if own is None:
             chosen = {"model.widths": (8,)} | chosen
+        else:
+            chosen = {key: value for key, value in chosen.items() if not key.startswith("model.")}
         prepared = prepare.prepare("iris", "classify", own or "mlp", chosen)
         folder = Folder.create(tmp_path / f"runs-{count}", "iris", prepared.recipe)
         settled = prepare.settle(prepared)
