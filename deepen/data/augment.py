@@ -84,8 +84,8 @@ class Augmenter:
     def tensor(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """The changes to normalised pictures `input` [B, C, H, W], after `stored`.
 
-        mixup and cutmix blend pictures with another of the batch. Class targets then stay, and `target_other` int64 [B]
-        with `mix` float [B] (the weight of `target`) are added; targets that are numbers are blended themselves.
+        mixup and cutmix blend pictures with another of the batch. Targets stay as they are; `target_other`, of the same
+        shape, and `mix` float [B], the weight of `target`, are added for the task to blend its loss.
         """
         config, x = self.config, batch["input"]
         if config.rotate or config.scale:
@@ -186,11 +186,7 @@ class Augmenter:
             x, mix = torch.where(coin.view(-1, 1, 1, 1), mixed, cut), torch.where(coin, blend, kept)
         else:
             x, mix = (mixed, blend) if config.mixup else (cut, kept)
-        target = batch["target"]
-        if target.is_floating_point():
-            weight = mix.to(target.dtype).view(-1, *[1] * (target.ndim - 1))
-            return {**batch, "input": x, "target": torch.lerp(target.roll(1, 0), target, weight)}
-        return {**batch, "input": x, "target_other": target.roll(1, 0), "mix": mix}
+        return {**batch, "input": x, "target_other": batch["target"].roll(1, 0), "mix": mix}
 
 
 def move_by_index(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, shift: int, reflect: bool) -> Tensor:
