@@ -63,17 +63,17 @@ class ArrayPreprocess(Preprocess):
 
     def _load(self, source: str) -> np.ndarray:
         expected = f"a .npy or .json file, or a list, with {_shape(self.size)}"
+        path, written_out = Path(source), source.lstrip().startswith("[")
+        if not written_out and not path.is_file():
+            raise Problem(f"There is no file '{source}': expected {expected}.")
         try:
-            if source.lstrip().startswith("["):
-                return _numbers(json.loads(source), f"'{source}'")
-            path = Path(source)
-            if not path.is_file():
-                raise Problem(f"There is no file '{source}': expected {expected}.")
-            if path.suffix.lower() == ".npy":
-                return _numbers(np.load(path, allow_pickle=False), f"'{source}'")
-            return _numbers(json.loads(path.read_text(encoding="utf-8")), f"'{source}'")
-        except (json.JSONDecodeError, UnicodeDecodeError, EOFError):
-            raise Problem(f"'{source}' is neither a .npy file nor JSON: expected {expected}.") from None
+            if path.suffix.lower() == ".npy" and not written_out:
+                content = np.load(path, allow_pickle=False)
+            else:
+                content = json.loads(source if written_out else path.read_text(encoding="utf-8"))
+        except (ValueError, EOFError):
+            raise Problem(f"'{source}' holds neither a .npy array of numbers nor JSON: expected {expected}.") from None
+        return _numbers(content, f"'{source}'")
 
 
 def _numbers(item: Any, name: str) -> np.ndarray:

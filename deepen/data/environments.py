@@ -114,9 +114,7 @@ def _find(gymnasium: Any, source: str) -> Any:
     """The registered specification. Raises `Misuse` with the nearest id when there is none."""
     known = gymnasium.registry
     if source not in known:
-        names = {name.lower(): name for name in known}
         near = did_you_mean(source, known)
-        near = re.sub(r"'(.+)'", lambda match: f"'{names[match[1]]}'", near)
         raise Misuse(
             f"Gymnasium knows no environment '{source}'.{near} Its own list: gymnasium.farama.org/environments."
         )

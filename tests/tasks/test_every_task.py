@@ -1,0 +1,118 @@
+"""What holds for every task of the registry, none of which is named here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from deepen import registry
+from deepen.data.arrays import ArrayPreprocess
+from deepen.data.dataset import Columns
+from deepen.errors import Problem
+from deepen.fields import documentation
+from deepen.spec import Action, Category, Image, Nothing, Observation, Quantity, Spec, Table
+from deepen.tasks.base import Acting, Supervised, Task
+from deepen.tasks.measures import Weighted, intervals
+
+TASKS = list(registry.entries("task"))
+SPECS = [
+    Spec(Image(1, 8, 8), Category(("a", "b", "c"))),
+    Spec(Image(3, 8, 8), Nothing()),
+    Spec(Table(("x", "y")), Category(("a", "b"))),
+    Spec(Table(("x", "y")), Quantity(("z",), (1.0,), (2.0,))),
+    Spec(Table(("x", "y")), Quantity(("z", "w"), (1.0, 0.0), (2.0, 1.0))),
+    Spec(Observation((4,), "CartPole-v1"), Action(("0", "1"))),
+]
+
+
+def possible(name: str) -> list[tuple[Spec, Task]]:
+    """Every spec of the list that the task can be built for."""
+    module, found = registry.find("task", name).load(), []
+    for spec in SPECS:
+        try:
+            found.append((spec, module.build(spec, module.Config())))
+        except Problem:
+            assert not module.natural(spec), "a task must take what it calls natural"
+    return found
+
+
+def supervised() -> list[Any]:
+    cases = [(name, spec, task) for name in TASKS for spec, task in possible(name) if isinstance(task, Supervised)]
+    return [pytest.param(spec, task, id=f"{name}-{number}") for number, (name, spec, task) in enumerate(cases)]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_settings_are_documented_and_have_defaults(name: str) -> None:
+    entry = registry.find("task", name)
+    config = entry.load().Config
+    assert is_dataclass(config)
+    assert entry.summary
+    texts = documentation(config)
+    assert all(texts.get(field.name) for field in fields(config))
+    config()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_suits_some_data_and_says_what_decides(name: str) -> None:
+    cases = possible(name)
+    assert cases
+    for spec, task in cases:
+        assert task.spec == spec
+        assert task.goal.best in ("max", "min")
+
+
+def test_one_task_at_most_is_natural_for_some_data() -> None:
+    for spec in SPECS:
+        assert sum(registry.find("task", name).load().natural(spec) for name in TASKS) <= 1
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_acting_tasks_are_built_for_observations_only(name: str) -> None:
+    for spec, task in possible(name):
+        assert isinstance(task, Acting) == isinstance(spec.input, Observation)
+
+
+@pytest.mark.parametrize(("spec", "task"), supervised())
+def test_supervised_tasks_learn_measure_and_answer(spec: Spec, task: Supervised) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(spec.input_size, spec.output.width))
+    random = torch.Generator().manual_seed(1)
+    inputs = torch.randn(60, *spec.input.shape, generator=random)
+    clean = inputs.flatten(1)[:, : spec.output.width]
+    target = clean * 2 + 1
+    if isinstance(spec.output, Category):
+        target = inputs.flatten(1)[:, :2].sum(1).gt(0).long()
+    batch = {"input": inputs, "target": target}
+
+    task.study(Columns(batch), ArrayPreprocess(spec.input.shape))
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+
+    class Update:
+        step = 0
+
+        def __call__(self, loss: torch.Tensor, part: str = "model") -> None:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    assert list(task.parts(model).values()) == [model]
+    with torch.no_grad():
+        before = task.measure(task.score(model, batch))[task.goal.metric]
+    numbers = [task.step(model, batch, Update()) for _ in range(100)]
+    with torch.no_grad():
+        rows = task.score(model, batch)
+    assert float(numbers[-1]["loss"]) < float(numbers[0]["loss"])
+    assert all(len(values) == 60 and not values.requires_grad for values in rows.values())
+    metrics = task.measure(rows)
+    assert task.goal.better(metrics[task.goal.metric], before)
+    assert task.goal.better(metrics[task.goal.metric], task.baseline(rows)[task.goal.metric])
+    assert all(math.isfinite(value) for value in metrics.values())
+    if isinstance(task, Weighted):
+        low, high = intervals(task, rows, 0, 50)[task.goal.metric]
+        assert low <= metrics[task.goal.metric] <= high
+    assert len(task.answer(model(inputs[:3]).detach())) == 3
+    assert task.examples(model, Columns(batch), ArrayPreprocess(spec.input.shape), 4).shape == (4, *spec.input.shape)
