@@ -156,6 +156,8 @@ def build(
     """Task, model and loader of a recipe. The random start of the weights is a function of the seed."""
     limits.check(recipe)
     device = devices.choose(recipe.device)
+    if device.type == "cpu":
+        devices.keep_memory()
     task: Task = registry.find("task", recipe.task_name).load().build(dataset.spec, recipe.task)
     if isinstance(task, Acting) != dataset.acting:
         does = "acts for its data" if isinstance(task, Acting) else "learns from samples"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import torch
 
 from deepen.errors import Misuse
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+"""Options of glibc's mallopt(3)."""
+LARGEST_KEPT, MOST_KEPT, GROWTH = 1 << 25, 1 << 30, 1 << 26
 
 
 def choose(name: str = "auto") -> torch.device:
@@ -23,6 +28,19 @@ def choose(name: str = "auto") -> torch.device:
         here = ", ".join(kind for kind, there in present.items() if there)
         raise Misuse(f"device={name} was asked for, but this machine has: {here}. Use device=auto.")
     return torch.device(name)
+
+
+def keep_memory() -> None:
+    """Let the C library keep large freed blocks instead of giving them back to the system at once.
+
+    Activations are freed and taken again at each step; with glibc's defaults every page of them is then faulted in anew, which
+    takes a quarter of a small network's step. Elsewhere there is nothing to do.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for option, value in ((M_MMAP_THRESHOLD, LARGEST_KEPT), (M_TRIM_THRESHOLD, MOST_KEPT), (M_TOP_PAD, GROWTH)):
+        library.mallopt(option, value)
 
 
 def describe(device: torch.device) -> str:
