@@ -259,7 +259,9 @@ class _Loop:
     def _save(self, started: float, stopped: Stopped | None, *, final: bool) -> Report | None:
         if not self.t.may_save():
             self.unsaved = True
-            return self._report("warning", {}, text=f"Not saved at step {self.step}: the best model is not on disk yet.")
+            return self._report(
+                "warning", {}, text=f"Not saved at step {self.step}: the best model is not on disk yet."
+            )
         tensors = self.updater.state() | {f"sum.{name}": value for name, value in self.sums.items()}
         for name, value in tensors.items():
             if value.is_floating_point() and not torch.isfinite(value).all():

@@ -62,6 +62,8 @@ class Plan:
                 raise Misuse(
                     f"plan={text} is not known: expected auto, or words of {', '.join(WORDS)} joined by +.{hint}"
                 )
+        if {"fp32", "bf16"} <= set(words):
+            raise Misuse(f"plan={text} contradicts itself: a step runs in fp32 or in bf16.")
         return cls(**{word: True for word in words if word != "fp32"})
 
     def prepare(self, model: nn.Module) -> nn.Module:
@@ -126,11 +128,14 @@ def choose(
     """The plan that `text` names, or for `auto` the fastest one that computes what float32 computes."""
     if text != "auto":
         return Choice(Plan.parse(text), "as asked")
-    first = _time(model, Plan(), batches[:1], trial, device, seed)[0]
-    seconds, reference = _time(model, Plan(), batches, trial, device, seed)
     remembered = _remembered().get(_key(model, batches[0], device, key))
     if remembered is not None:
-        return Choice(Plan.parse(remembered), "the fastest when this was first trained here", seconds)
+        plan = Plan.parse(remembered)
+        _time(model, plan, batches[:1], trial, device, seed)
+        seconds = _time(model, plan, batches, trial, device, seed)[0]
+        return Choice(plan, "the fastest when this was first trained here", seconds)
+    first = _time(model, Plan(), batches[:1], trial, device, seed)[0]
+    seconds, reference = _time(model, Plan(), batches, trial, device, seed)
     budget = min(MOST_SECONDS, MOST_SHARE * seconds * steps)
     if (first + seconds * len(batches)) * 2 > budget:
         return _decide(Plan(), "the training is too short for trying others", seconds, model, batches, device, key)
@@ -201,11 +206,13 @@ def _memory() -> Path:
 
 
 def _remembered() -> dict[str, str]:
+    """Only what this version understands: the file may be of another one, or damaged."""
     try:
-        known: dict[str, str] = json.loads(_memory().read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        known = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return known
+    texts = known.items() if isinstance(known, dict) else ()
+    return {key: text for key, text in texts if isinstance(text, str) and set(text.split("+")) <= set(WORDS)}
 
 
 def _key(model: nn.Module, batch: Batch, device: torch.device, key: str) -> str:
