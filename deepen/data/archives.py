@@ -98,6 +98,12 @@ def _walk_tar(path: Path, budget: _Budget) -> Iterator[Member]:
         file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if gzipped else raw
         with tarfile.open(fileobj=file, mode="r:") as archive:
             yield from _tar_members(path, archive, budget)
+            # tarfile takes the end of the file for the end of the archive; a cut between two members shows here.
+            # In a gzipped one the cut has been met already, and going back would unpack it all again.
+            if not gzipped:
+                raw.seek(archive.offset)
+                if raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise EOFError("its end is missing")
 
 
 def _tar_members(path: Path, archive: tarfile.TarFile, budget: _Budget) -> Iterator[Member]:

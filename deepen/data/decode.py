@@ -13,10 +13,12 @@ import math
 import os
 import shutil
 import statistics
+import time
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -40,6 +42,7 @@ VERSION = 1
 BATCH = 32
 LARGE = 2**29
 BLOCK = 2**24
+ABANDONED_SECONDS = 86_400
 BLOCKS_CHECKED_WHEN_MAPPED = 16
 SIDES = (32, 48, 64, 96, 128)
 DEFAULT_SIDE = 64
@@ -78,6 +81,7 @@ def decode(pile: Pile, shape: Shape, *, threads: int | None = None) -> Decoded:
     if kept is not None:
         return kept
     partial = entry.with_name(f".{entry.name}.{os.getpid()}")
+    _sweep(entry)
     try:
         made = _decode(pile, shape, threads, partial)
         if not len(made.rows):
@@ -185,7 +189,7 @@ def _each(
     threads: int | None,
 ) -> dict[int, str]:
     """Do `work` on every item in threads, few of them held at a time; the reasons of those that are unreadable."""
-    count = threads or len(os.sched_getaffinity(0))
+    count = threads or _cores()
     reasons: dict[int, str] = {}
     done = 0
 
@@ -214,6 +218,11 @@ def _each(
     return reasons
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _batches(items: Iterable[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
     iterator = iter(items)
     while several := list(islice(iterator, BATCH)):
@@ -232,7 +241,10 @@ def _room(shape: tuple[int, ...], partial: Path) -> np.ndarray:
         partial.mkdir(parents=True, exist_ok=True)
         with (partial / "rows").open("wb") as file:
             # Taken up front: a full disk met through a mapping would end the process without a word.
-            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+            else:
+                file.truncate(math.prod(shape))
         return np.memmap(partial / "rows", dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise _no_room(math.prod(shape), partial, error) from None
@@ -295,6 +307,14 @@ def _kept(entry: Path) -> Decoded | None:
     return Decoded(rows, manifest["names"], bad, listing, manifest["facts"], folder)
 
 
+def _sweep(entry: Path) -> None:
+    """Remove what processes that were killed have left of this entry."""
+    for left in entry.parent.glob(f".{entry.name}.*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _rows(path: Path, shape: tuple[int, ...], checksums: list[int]) -> Tensor | None:
     """The rows of an entry, None where they are not what was written. Of mapped rows a spread of blocks is checked."""
     try:
@@ -309,11 +329,15 @@ def _rows(path: Path, shape: tuple[int, ...], checksums: list[int]) -> Tensor | 
 
         def right(number: int) -> bool:
             block = flat[number * BLOCK : (number + 1) * BLOCK]
-            read = len(block) if _large(shape) else os.preadv(file.fileno(), [block], number * BLOCK)
-            return read == len(block) and zlib.crc32(block) == checksums[number]
+            if not _large(shape):
+                with path.open("rb", buffering=0) as file:
+                    file.seek(number * BLOCK)
+                    if file.readinto(block) != len(block):
+                        return False
+            return zlib.crc32(block) == checksums[number]
 
         # Reading and checksums let go of the interpreter lock.
-        with path.open("rb") as file, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(_cores()) as pool:
             return torch.from_numpy(rows) if all(pool.map(right, numbers.tolist())) else None
     except OSError:
         return None

@@ -166,6 +166,6 @@ def _append(response: Response, part: Path, have: int, most: int) -> bool:
 
 
 def _keep(part: Path, target: Path) -> None:
-    with part.open("rb") as file:
+    with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(target)

@@ -102,6 +102,8 @@ def check_options(options: Data, name: str, *, second_test: bool = False) -> Non
     """Raise `Misuse` for settings that pictures cannot follow, instead of passing over them in silence."""
     if options.size is not None and not 1 <= options.size <= LARGEST_SIDE:
         raise Misuse(f"data.size={options.size} is out of range: expected a side of 1 to {LARGEST_SIDE} pixels.")
+    if options.threads is not None and options.threads < 1:
+        raise Misuse(f"data.threads={options.threads} is out of range: expected 1 or more.")
     for key in ("target", "group", "time"):
         if getattr(options, key) is not None:
             raise Misuse(f"data.{key}={getattr(options, key)} names a column of a table: '{name}' holds pictures.")

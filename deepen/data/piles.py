@@ -88,6 +88,8 @@ class FolderPile(Pile):
         for entry in inside:
             if is_hidden(entry.name):
                 continue
+            if not entry.name.isascii():
+                _check_name(folder, entry.name)
             if entry.is_dir(follow_symlinks=False):
                 filled |= self._scan(folder / entry.name, f"{prefix}{entry.name}/", others, empty)
             elif not entry.name.lower().endswith(ENDINGS):
@@ -176,6 +178,13 @@ def pile_at(source: str) -> Pile:
 def is_hidden(name: str) -> bool:
     """Names that systems leave behind and that nobody means."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir")
+
+
+def _check_name(folder: Path, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Problem(f"'{folder}' holds the name {os.fsencode(name)!r}, which is not UTF-8: rename it.") from None
 
 
 def _parents(name: str) -> list[str]:

@@ -115,6 +115,13 @@ def test_cut_and_foreign_archives_are_damaged(tmp_path: Path, name: str) -> None
             [member.read() for member in walk(path)]
 
 
+def test_a_tar_that_is_cut_between_two_members_is_noticed(tmp_path: Path) -> None:
+    path = tar(tmp_path / "x.tar", {"a/1.jpg": b"1", "b/2.jpg": b"2"}, "w")
+    path.write_bytes(path.read_bytes()[:1024])
+    with pytest.raises(Problem, match="cut short"):
+        list(walk(path))
+
+
 def test_an_encrypted_zip_says_so(tmp_path: Path) -> None:
     path = packed(tmp_path / "x.zip", {"a/1.jpg": b"1"})
     content = bytearray(path.read_bytes())

@@ -152,6 +152,19 @@ def test_nothing_half_written_is_left(pictures: Path, cache: Path) -> None:
     assert not [path for path in cache.rglob("*") if path.name.startswith(".") or path.name.endswith(".part")]
 
 
+def test_what_killed_processes_left_is_swept_away(pictures: Path, cache: Path) -> None:
+    decode(pile_at(str(pictures)), Shape())
+    (entry,) = (cache / "deepen" / "decoded").iterdir()
+    old, young = (entry.with_name(f".{entry.name}.{number}") for number in (1, 2))
+    old.mkdir()
+    young.mkdir()
+    os.utime(old, (10**9, 10**9))
+    (entry / "rows").unlink()
+    decode(pile_at(str(pictures)), Shape())
+    assert not old.exists()
+    assert young.exists()
+
+
 def test_a_cache_that_cannot_be_written_is_said_aloud(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

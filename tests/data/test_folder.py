@@ -1,4 +1,5 @@
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -296,6 +297,13 @@ def test_recognising(tmp_path: Path) -> None:
     sounds.mkdir()
     (sounds / "a.wav").write_bytes(b"RIFF")
     assert folder.recognise(str(sounds)) is None
+
+
+def test_names_that_are_not_utf8_are_said(tmp_path: Path) -> None:
+    root = lay(tmp_path / "x", {"a": 2, "b": 2})
+    (root / os.fsdecode(b"caf\xe9")).mkdir()
+    with pytest.raises(Problem, match="not UTF-8"):
+        load(root)
 
 
 def test_a_limit_and_a_size_are_kept(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def test_digits_follow_the_seed_and_the_options() -> None:
     assert wide.train["input"].shape == (100, 16, 16, 3)
 
 
-@pytest.mark.parametrize("setting", [{"size": 0}, {"group": "x"}, {"time": "x"}, {"target": "x"}, {"test": "x"}])
+@pytest.mark.parametrize(
+    "setting", [{"size": 0}, {"threads": 0}, {"group": "x"}, {"time": "x"}, {"target": "x"}, {"test": "x"}]
+)
 def test_settings_that_pictures_cannot_follow_are_refused(setting: dict[str, object]) -> None:
     with pytest.raises(Misuse, match=next(iter(setting))):
         digits.load("digits", Data(**setting), 0)  # type: ignore[arg-type]
