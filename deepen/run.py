@@ -92,12 +92,11 @@ class Run:
         else:
             columns = dataset.test.open(self.folder.count_look)
             looks = self.folder.looks()
+        # The baseline is what the training split alone would suggest.
+        loaded.task.study(dataset.train, dataset.preprocess)
         rows = evaluate.score(
             loaded.task, loaded.module, columns, loaded.preprocess, next(loaded.module.parameters()).device
         )
-        loaded.task.study(
-            dataset.train, dataset.preprocess
-        )  # the baseline is what the training split alone would suggest
         evaluation = Evaluation(
             run=str(self.path),
             split=split,
