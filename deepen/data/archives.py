@@ -45,6 +45,12 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS)
 
 
+def stem(path: Path) -> str:
+    """The name without an archive's ending."""
+    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
+
+
 def walk(path: Path) -> Iterator[Member]:
     """The files and folders of an archive in its own order.
 

@@ -106,7 +106,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     labels = np.array([number[name] for name in classes if name is not None], dtype=np.int64)
     given = np.array(splits) if set(splits) != {"train"} else None
     return assemble(
-        pile.path.resolve().name,
+        archives.stem(pile.path.resolve()),
         rows,
         labels,
         names,

@@ -257,6 +257,7 @@ def test_an_archive_trains_on_the_same_rows_as_its_folder(tmp_path: Path, name: 
     root = lay(tmp_path / "x", {"train/猫": 6, "train/b": 6, "val/猫": 2, "val/b": 2})
     packed = load(pack(root, tmp_path / name))
     plain = load(root)
+    assert packed.name == plain.name == "x"
     assert names_of(packed) == names_of(plain) == ("b", "猫")
     key = lambda columns: sorted(zip(columns["input"].flatten(1).tolist(), columns["target"].tolist(), strict=True))  # noqa: E731
     assert key(packed.train) == key(plain.train)
