@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepen import registry
+from deepen import recipe, registry
 from deepen.data import adult, shapes, tables
 from deepen.errors import Misuse, Problem
 from deepen.spec import Category, Quantity
@@ -150,3 +150,19 @@ def test_real_california():
     assert isinstance(dataset.spec.output, Quantity)
     assert "total_bedrooms missing" in dataset.preprocess.labels
     assert np.isfinite(dataset.train["input"].numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("task", "samples", "name"),
+    [
+        ("classify", 105, "table-classify-mlp-small"),
+        ("classify", 29_305, "table-classify-mlp"),
+        ("regress", 310, "table-regress-mlp-small"),
+        ("regress", 14_448, "table-regress-mlp"),
+        ("regress", None, "table-regress-mlp"),
+    ],
+)
+def test_recipes_for_tables_go_by_the_number_of_rows(task, samples, name):
+    known = recipe.choose("some.csv", "table", None, task, None, samples)
+    assert known is not None
+    assert known.name == name
