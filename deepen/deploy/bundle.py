@@ -166,12 +166,26 @@ def load(path: str | Path, *, module: nn.Module | None = None, device: torch.dev
         model_module = registry.find("model", name).load()
         module = model_module.build(spec, configured(model_module.Config(), facts["model"]["fields"]))
     weights = load_file(folder / "model.safetensors")
-    missing, unexpected = module.load_state_dict(weights, strict=False)
-    if missing or unexpected:
-        raise Problem(f"The weights in {folder} do not fit the module: missing {missing}, not expected {unexpected}.")
+    match(module, weights, folder)
+    module.load_state_dict(weights)
     module.eval()
     replay(module, load_file(folder / "goldens.safetensors"), folder)
     return Model(module.to(device), task, preprocessing.restore(facts["preprocess"]), facts)
+
+
+def match(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Raise `Problem` unless the weights have the names and shapes of the module's."""
+    own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in weights.items()}
+    other = [f"{name} {given[name]} instead of {own[name]}" for name in own if own[name] != given.get(name, own[name])]
+    faults = {
+        "missing": own.keys() - given.keys(),
+        "not expected": given.keys() - own.keys(),
+        "of another shape": other,
+    }
+    if any(faults.values()):
+        said = "; ".join(f"{word}: {', '.join(sorted(names))}" for word, names in faults.items() if names)
+        raise Problem(f"The weights in {folder} do not fit the module. They are {said}.")
 
 
 def replay(module: nn.Module, goldens: dict[str, Tensor], folder: Path) -> None:

@@ -53,8 +53,7 @@ def write_folder(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], text
     temporary.mkdir(parents=True)
     try:
         for name, group in tensors.items():
-            # On the CPU and in plain order: a file says nothing of the device and memory format it came from.
-            _write({key: value.detach().cpu().contiguous() for key, value in group.items()}, temporary / name)
+            _write(_plain(group), temporary / name)
             flush(temporary / name)
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
@@ -84,6 +83,20 @@ def _take_place(temporary: Path, folder: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU and in plain order: a file says nothing of the device and memory format it came from.
+
+    Tensors that share memory (tied weights) become copies, each under its name.
+    """
+    plain, seen = {}, set()
+    for name, value in tensors.items():
+        moved = value.detach().cpu().contiguous()
+        memory = moved.untyped_storage().data_ptr()
+        plain[name] = moved.clone() if memory in seen else moved
+        seen.add(memory)
+    return plain
+
+
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
     try:
         save_file(tensors, path)
@@ -108,6 +121,9 @@ def verify(folder: Path) -> None:
         for name, expected in sums.items():
             if _digest(folder / name) != expected:
                 raise DamageError(f"{folder / name} is not what was written (its SHA-256 differs)")
+        for path in folder.iterdir():
+            if path.suffix in (".safetensors", ".json") and path.name not in (MANIFEST, *sums):
+                raise DamageError(f"{path} is not listed in {MANIFEST}")
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DamageError(f"{folder} is incomplete or unreadable ({error})") from error
 

@@ -109,6 +109,8 @@ class Updater:
         if self.average is None:
             return [], [], []
         mine, theirs = self.average.state_dict(), self.model.state_dict()
+        # Tied weights have several names and are one tensor, which must be moved once.
+        mine = dict({(value.data_ptr(), value.shape): (name, value) for name, value in mine.items()}.values())
         floating = [name for name in mine if mine[name].is_floating_point()]
         copies = [(mine[name], theirs[name]) for name in mine if not mine[name].is_floating_point()]
         return [mine[name] for name in floating], [theirs[name] for name in floating], copies

@@ -116,6 +116,21 @@ def test_average_is_its_formula() -> None:
     assert not any(p.requires_grad for p in update.average.parameters())
 
 
+def test_average_of_tied_weights_moves_once() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    module[1].weight = module[0].weight
+    update = updater(module, ema=0.9)
+    assert update.average is not None
+    expected = module[0].weight.detach().clone()
+    for step in range(1, 10):
+        update(module(torch.randn(8, 4)).square().mean())
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * module[0].weight.detach()
+    assert update.average[0].weight is update.average[1].weight
+    assert torch.allclose(update.average[0].weight, expected, atol=1e-6)
+
+
 def test_there_is_no_average_unless_asked_for() -> None:
     assert updater(Two()).average is None
 
