@@ -112,6 +112,8 @@ def load(source: str, settings: dict[str, Any]) -> tuple[Dataset, Recipe, str]:
     for key, value in settings.items():
         if key == "seed" or key.startswith("data.") or key in vars(draft.data):
             draft.set(key, value)
+    if draft.data.test is not None and Path(draft.data.test).exists():
+        draft.data.test = str(Path(draft.data.test).resolve())
     return entry.load().load(source, draft.data, draft.seed), draft, reason
 
 
