@@ -41,9 +41,14 @@ CASES = {
         "plan=bf16+channels_last seed=7"
     ),
     "gan": (
-        "digits --as gan fit.epochs=1 fit.batch_size=64 fit.save_steps=3 fit.log_steps=4 optim.ema=0.9 plan=fp32 seed=7"
+        "digits --as gan model.width=8 fit.epochs=2 fit.batch_size=64 fit.save_steps=3 fit.log_steps=4 "
+        "fit.evaluate_epochs=1 optim.ema=0.9 plan=fp32 seed=7"
     ),
-    "control": "CartPole-v1 fit.save_steps=2 fit.log_steps=3 fit.epochs=8 fit.evaluate_epochs=4 seed=7",
+    # Environments start anew at each save, in the undisturbed run as well.
+    "control": (
+        "CartPole-v1 task.num_envs=8 task.rollout=32 task.minibatch=128 fit.epochs=9 fit.save_steps=2 fit.log_steps=3 "
+        "fit.evaluate_epochs=4 seed=7"
+    ),
 }
 KEEP_ALL = "import deepen.engine.checkpoint as c; c.KEPT = 10**6; from deepen.cli import main; main()"
 STEP_LIMIT = 300.0

@@ -22,7 +22,7 @@ from deepen.data.dataset import Dataset
 from deepen.data.loader import Loader
 from deepen.data.pixels import ImagePreprocess
 from deepen.engine import device as devices
-from deepen.engine import evaluate, lr_finder, plan
+from deepen.engine import evaluate, lr_finder, optim, plan, schedule
 from deepen.engine.trial import trial_of
 from deepen.errors import Misuse, Problem, unknown
 from deepen.randomness import reseed
@@ -157,6 +157,10 @@ def build(
 ) -> Prepared:
     """Task, model and loader of a recipe. The random start of the weights is a function of the seed."""
     limits.check(recipe)
+    optim.kind(recipe.optim)  # unknown names are told before a folder is made
+    schedule.find(recipe.schedule)
+    if recipe.plan != "auto":
+        plan.Plan.parse(recipe.plan)
     device = devices.choose(recipe.device)
     if device.type == "cpu":
         devices.keep_memory()
