@@ -124,15 +124,19 @@ def auroc(scores: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     first order under resampling (DeLong et al., 1988); only classes with samples on both sides count.
     """
     chosen = range(1, 2) if scores.shape[1] == 2 else range(scores.shape[1])
+    alike = bool((weights == weights[0, 0]).all())
     areas = []
     for label in chosen:
         inside = target == label
         score = scores[:, label].contiguous()
-        positive, negative = score[inside].sort().values, score[~inside].sort().values
+        positive, negative = score[inside], score[~inside]
         if not len(positive) or not len(negative):
             continue
-        above = _placement(score[inside], negative)  # share of negatives below each positive
-        below = 1 - _placement(score[~inside], positive)  # share of positives above each negative
+        above = _placement(positive, negative.sort().values)  # share of negatives below each positive
+        if alike:
+            areas.append(above.mean().to(weights.dtype).expand(len(weights)))
+            continue
+        below = 1 - _placement(negative, positive.sort().values)  # share of positives above each negative
         hits, rest = weights[:, inside], weights[:, ~inside]
         area = above.mean().to(weights.dtype)
         first = hits @ above.to(weights.dtype) / hits.sum(dim=1)
