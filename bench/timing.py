@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import statistics
 import subprocess
 import sys
@@ -92,8 +91,8 @@ def command(*words: str, directory: Path | None = None) -> Command:
         process = subprocess.Popen(words, cwd=directory or ROOT, stdout=output, stderr=errors)
         try:
             _, status, usage = os.wait4(process.pid, 0)
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGTERM)
+        except BaseException:
+            process.kill()
             raise
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
