@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json as jsons
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -25,7 +27,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print exactly
 Settings = Annotated[str, Parameter(help="key=value on the recipe, e.g. epochs=5 optim.lr=3e-4; `deepen show recipe`.")]
 
 
-@app.command
+@app.command(sort_key=1)
 def train(
     data: Annotated[str, Parameter(help="A known data set (`deepen list`), a folder of pictures, or a table.")],
     /,
@@ -40,11 +42,7 @@ def train(
     """Audit the data, train, keep the best, write a report: a run folder."""
     from deepen import training
 
-    chosen: dict[str, Any] = {**parse(settings)}
-    if target is not None:
-        chosen["data.target"] = target
-    if skip_bad:
-        chosen["data.skip_bad"] = True
+    chosen = parse(settings, target, skip_bad)
     console = Console(json)
     with console.reading():
         run = training.train(data, task=task, model=model, runs=runs, watch=console, **chosen)
@@ -52,7 +50,7 @@ def train(
     return run.result
 
 
-@app.command
+@app.command(sort_key=2)
 def resume(
     run: Annotated[str, Parameter(help="A run folder.")],
     /,
@@ -61,15 +59,17 @@ def resume(
 ) -> dict[str, Any]:
     """Go on exactly where a run stopped."""
     from deepen import training
+    from deepen.run import Run
 
     console = Console(json)
+    before = Run(run).result.get("stopped") in ("finished", "early", "time")
     with console.reading():
         resumed = training.resume(run, watch=console)
-    console.done(resumed)
+    console.done(resumed, before=before)
     return resumed.result
 
 
-@app.command
+@app.command(sort_key=3)
 def evaluate(
     run: Annotated[str, Parameter(help="A run folder.")],
     /,
@@ -78,40 +78,49 @@ def evaluate(
     json: Json = False,
 ) -> dict[str, Any]:
     """Open the sealed test split and score the best weights on it."""
+    from deepen.following import task_of
     from deepen.run import Run
+    from deepen.tasks.base import Acting
 
     if split not in ("test", "validation"):
         raise unknown("split", split, ("test", "validation"))
-    console = Console(json)
+    console, opened = Console(json), Run(run)
     with console.reading():
-        evaluation = Run(run).evaluate(split=split)
-    console.evaluation(evaluation)
+        evaluation = opened.evaluate(split=split)
+    console.evaluation(evaluation, acting=isinstance(task_of(opened), Acting))
     return evaluation.to_json()
 
 
-@app.command
+@app.command(sort_key=4)
 def predict(
     run: Annotated[str, Parameter(help="A run folder or a bundle.")],
     /,
     *inputs: Annotated[
-        str, Parameter(help="Pictures, folders or globs of them, tables; - reads rows from standard input.")
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="Pictures, folders or patterns of them, tables; - reads a picture or rows from standard input.",
+        ),
     ],
     json: Json = False,
 ) -> dict[str, Any]:
     """Answer for new inputs."""
     from deepen.deploy.bundle import load
+    from deepen.inputs import given
 
     if not inputs:
         raise Misuse("There is nothing to predict: name at least one file after the run, or - for standard input.")
-    predictions = load(run).predict(list(inputs))
+    model, console = load(run), Console(json)
+    with given(inputs) as (paths, received):
+        predictions = model.predict(paths)
+    for prediction in predictions:
+        prediction["input"] = prediction["input"].removeprefix(received)
     if not json:
-        console = Console(json)
-        for prediction in predictions:
-            console.prediction(prediction)
+        console.predictions(predictions)
     return {"predictions": predictions}
 
 
-@app.command
+@app.command(sort_key=5)
 def generate(
     run: Annotated[str, Parameter(help="A run folder or a bundle.")],
     /,
@@ -125,6 +134,8 @@ def generate(
     from deepen.deploy.bundle import load
     from deepen.insight.grid import grid, picture
 
+    if count < 1:
+        raise Misuse(f"--count {count} is not usable: expected 1 or more.")
     samples = load(run).generate(count, seed)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,44 +146,50 @@ def generate(
     return {"path": str(folder), "count": count, "seed": seed}
 
 
-@app.command
+@app.command(sort_key=6)
 def doctor(
-    data: Annotated[str, Parameter(help="A known data set, a folder of pictures, or a table.")],
+    data: Annotated[str, Parameter(help="A known data set, a folder of pictures, a table; or a run folder.")],
     /,
     *settings: Settings,
     target: Annotated[str | None, Parameter(help="Column of a table to learn.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Say what is wrong with data, and the command that mends it."""
+    """Say what is wrong with data or a run, and the command that mends it. Exit code 1 if it cannot be used so."""
+    from deepen import doctor as doctors
     from deepen import training
+    from deepen.run import Run
 
-    chosen = parse(settings) | ({"data.target": target} if target else {})
-    console = Console(json)
+    chosen, console = parse(settings, target), Console(json)
     with console.reading():
-        dataset, findings = training.audit(data, **chosen)
-    console.data(dataset, findings)
+        if doctors.is_run(data):
+            if chosen:
+                raise Misuse(f"{data} is a run, which has its settings: leave out {', '.join(chosen)}.")
+            dataset, findings = doctors.examine(Run(data))
+        else:
+            dataset, findings = training.audit(data, thorough=True, **{"data.skip_bad": True, **chosen})
+    console.dataset(dataset, findings)
+    console.bad(dataset)
     return {
         "data": data,
         "samples": len(dataset.train) + len(dataset.validation) + (len(dataset.test) if dataset.test else 0),
         "findings": [vars(finding) for finding in findings],
         "bad": [vars(bad) for bad in dataset.bad],
+        "exit": int(bool(dataset.bad) or any(finding.level == "error" for finding in findings)),
     }
 
 
-@app.command(name="list")
+@app.command(name="list", sort_key=7)
 def list_(*, json: Json = False) -> dict[str, Any]:
     """Data sets, tasks, models and recipes."""
     from deepen.showing import listing
 
     found = listing()
-    console = Console(json)
-    for kind, names in found.items():
-        for number, (name, summary) in enumerate(names.items()):
-            console.say(kind if number == 0 else "", f"{name:22} {summary}")
+    if not json:
+        Console(json).content(found)
     return found
 
 
-@app.command
+@app.command(sort_key=8)
 def show(
     what: Annotated[str, Parameter(help="recipe, activations, schedule, or a name from `deepen list`.")],
     /,
@@ -184,23 +201,32 @@ def show(
     from deepen.showing import show as shown
 
     content = shown(what, list(settings), out)
-    console = Console(json)
-    for label, text in content.items():
-        console.say(label, text if isinstance(text, str) else jsons.dumps(text, ensure_ascii=False))
+    if not json:
+        Console(json).content(content)
     return content
 
 
-def parse(settings: tuple[str, ...]) -> dict[str, str]:
-    """`key=value` words as a dictionary."""
-    chosen = {}
+def parse(settings: tuple[str, ...], target: str | None = None, skip_bad: bool = False) -> dict[str, Any]:
+    """`key=value` words as a dictionary, with what has an option of its own."""
+    chosen: dict[str, Any] = {}
     for word in settings:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise Misuse(
                 f"'{word}' is not understood: expected key=value, such as epochs=5. `deepen show recipe` lists the keys."
             )
+        if key in OPTIONS:
+            raise Misuse(f"'{word}' is an option: write {OPTIONS[key]} {value}.")
+        if key in chosen:
+            raise Misuse(f"{key} was given twice: {chosen[key]} and {value}.")
         chosen[key] = value
-    return chosen
+    if target is not None:
+        chosen["data.target"] = target
+    return chosen | ({"data.skip_bad": True} if skip_bad else {})
+
+
+OPTIONS = {"task": "--as", "as": "--as", "model": "--model", "runs": "--runs"}
+"""Words that are no settings, but that one would write as such."""
 
 
 def Console(json: bool) -> Any:  # noqa: N802
@@ -213,19 +239,49 @@ def Console(json: bool) -> Any:  # noqa: N802
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit 0 done, 1 failed with a sentence, 2 wrong usage, 130 interrupted."""
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is written as an escape
+            stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in words
     code, content = _run(words, as_json)
-    if as_json and content is not None:
-        print(jsons.dumps(content, ensure_ascii=False, default=str))
-    sys.stdout.flush()
+    try:
+        if as_json and content is not None:
+            print(as_text(content))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
+def as_text(content: dict[str, Any]) -> str:
+    """One line of JSON that every parser reads: no NaN, and ASCII where the terminal is not UTF-8."""
+    utf = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    text = jsons.dumps(_finite(content), ensure_ascii=not utf, default=str, allow_nan=False)
+    return (
+        text if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text) else jsons.dumps(jsons.loads(text))
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Numbers that JSON does not have become null."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _run(words: list[str], as_json: bool) -> tuple[int, dict[str, Any] | None]:
+    from deepen.console import visible
+
+    known: dict[str, Any] = {}
     try:
-        return 0, _call(words)
+        content = _call(words)
+        return (content or {}).get("exit", 0), content
     except Problem as problem:
         code, text = problem.exit_code, str(problem)
+        run = getattr(problem, "run", None)  # of a training that broke off: what it came to
+        known = run.result if run is not None else {}
     except KeyboardInterrupt:
         code, text = 130, "Stopped."
     except BrokenPipeError:  # whoever read our output has seen enough
@@ -234,8 +290,8 @@ def _run(words: list[str], as_json: bool) -> tuple[int, dict[str, Any] | None]:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         code, text = 1, f"{error.strerror or error}{where}."
-    print(f"deepen: {text}", file=sys.stderr)
-    return code, {"error": text, "exit": code} if as_json else None
+    print(f"deepen: {visible(text)}", file=sys.stderr)
+    return code, {**known, "error": text, "exit": code} if as_json else None
 
 
 def _call(words: list[str]) -> dict[str, Any] | None:
@@ -245,8 +301,7 @@ def _call(words: list[str]) -> dict[str, Any] | None:
         verbs = [name for name in app if not name.startswith("-")]
         if words and not words[0].startswith("-") and words[0] not in verbs:
             raise unknown("verb", words[0], verbs) from None
-        raise Misuse(
-            f"{str(error).strip()} See `deepen {words[0] if words else ''} --help`.".replace("\n", " ")
-        ) from None
-    verb: Callable[..., dict[str, Any] | None] = command
-    return verb(*bound.args, **bound.kwargs)
+        verb = f" {words[0]}" if words and words[0] in verbs else ""
+        raise Misuse(f"{' '.join(str(error).split())} See `deepen{verb} --help`.") from None
+    call: Callable[..., dict[str, Any] | None] = command
+    return call(*bound.args, **bound.kwargs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from rich.console import Console as Terminal
+import rich.console
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -23,25 +26,70 @@ if TYPE_CHECKING:
     from deepen.run import Evaluation, Run
 
 SHOWN_EVALUATIONS = 12
+LABEL = 8
+BAR = 32
 SIGNS = {"note": "[cyan]note[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
+JOINERS = "\u200c\u200d"
+"""Not printable by themselves, but needed inside emoji and some scripts."""
+
+
+class Terminal(rich.console.Console):
+    """Where lines go. When whoever read them has seen enough, a training goes on without them."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        mute(self.file)
 
 
 class Console:
     """The `Watcher` of the command line."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
-        self.out = Terminal(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        stream = stream or sys.stdout
+        self.out = Terminal(file=stream, highlight=False, emoji=False)
+        self.interactive = stream.isatty() and not self.out.is_dumb_terminal
         self.live: Live | None = None
         self.evaluations: list[tuple[Report, float | None]] = []
         self.last_log: Report | None = None
         self.prepared: Prepared | None = None
         self.total = 0
+        self._logged_at = 0.0
+        self._ended = False
         self._status: Status | None = None
 
-    def say(self, label: str, text: str) -> None:
-        """A labelled line; following lines of the same text are indented."""
-        for number, line in enumerate(text.split("\n")):
-            self.out.print(f"[bold]{label if number == 0 else '':8}[/] {line}")
+    def say(self, label: str, text: str, *, whole: bool = False) -> None:
+        """A labelled text in markup. A terminal wraps it beside the label, unless it is to stay `whole` for copying."""
+        for count, line in enumerate(text.split("\n")):
+            head = f"[bold]{label if count == 0 else '':{LABEL}}[/]"
+            if whole or not self.interactive:
+                self.out.print(f"{head} {line}", soft_wrap=True)
+                continue
+            grid = Table.grid(padding=(0, 1))
+            grid.add_column(min_width=LABEL, no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(head, line)
+            self.out.print(grid)
+
+    def content(self, content: Mapping[str, Any]) -> None:
+        """Labelled texts, and names with what they mean."""
+        for label, value in content.items():
+            if not isinstance(value, Mapping):
+                self.say(label, safe(value, lines=True))
+                continue
+            width = max((len(name) for name in value), default=0) + 1
+            for count, (name, meaning) in enumerate(value.items()):
+                head = label if count == 0 else ""
+                if self.interactive and self.out.width < LABEL + width + 30:
+                    self.say(head, f"[cyan]{safe(name)}[/]\n  {safe(meaning)}")
+                elif self.interactive:
+                    grid = Table.grid(padding=(0, 1))
+                    for least in (LABEL, width):
+                        grid.add_column(min_width=least, no_wrap=True)
+                    grid.add_column(overflow="fold")
+                    grid.add_row(f"[bold]{head}[/]", f"[cyan]{safe(name)}[/]", safe(meaning))
+                    self.out.print(grid)
+                else:
+                    self.say(head, f"{safe(name):{width}} {safe(meaning)}")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -49,125 +97,145 @@ class Console:
         from deepen.data.progress import shown_by
 
         last = ""
-        with Status("", console=self.out) as status:
 
-            def listen(what: str, done: int, total: int) -> None:
-                nonlocal last
-                if self.out.is_terminal:
-                    status.update(f"{escape(what)} {done:,}" + (f" of {total:,}" if total else ""))
-                elif what != last:
-                    self.say("reading", what)
-                last = what
+        def listen(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if self._status is not None:
+                self._status.update(f"{safe(what)} {done:,}" + (f" of {total:,}" if total else ""))
+            elif what != last:
+                self.say("" if last else "reading", safe(what))
+            last = what
 
-            self._status = status
+        try:
+            self._wait("reading the data")
             with shown_by(listen):
                 yield
+        finally:
+            self._go_on()
+            self.close()
 
-    def _read(self) -> None:
-        """Reading is over: its line goes away."""
+    def _wait(self, text: str) -> None:
+        """Something takes its time; on a terminal it is said until `_go_on`."""
+        if self.interactive:
+            self._status = Status(text, console=self.out)
+            self._status.start()
+
+    def _go_on(self) -> None:
         if self._status is not None:
             self._status.stop()
             self._status = None
 
     def data(self, dataset: Dataset, findings: list[Finding]) -> None:
-        self._read()
-        facts = "\n".join(escape(fact) for fact in dataset.facts)
-        self.say("data", f"[bold]{escape(dataset.name)}[/]" + (f"\n{facts}" if facts else ""))
-        sizes = [
-            f"{split} {len(part):,}" for split, part in (("train", dataset.train), ("validation", dataset.validation))
-        ]
-        if dataset.test is not None:
-            sizes.append(f"test {len(dataset.test):,} (sealed)")
-        if not dataset.acting:
-            self.say("", " · ".join(sizes))
+        self._go_on()
+        self.dataset(dataset, findings)
+        self._wait("trying out how this machine trains it fastest")
+
+    def dataset(self, dataset: Dataset, findings: Sequence[Finding]) -> None:
+        """What was found in the data."""
+        self.say("data", f"[bold]{safe(dataset.name)}[/]")
+        for fact in dataset.facts:
+            self.say("", safe(fact))
+        if dataset.test is not None and not dataset.acting:
+            self.say("", "The test split is sealed: `deepen evaluate` opens it.")
         self.findings(findings)
 
-    def findings(self, findings: list[Finding]) -> None:
+    def findings(self, findings: Sequence[Finding]) -> None:
         if not findings:
             self.say("audit", "nothing found")
-        for number, finding in enumerate(findings):
-            mend = f" [dim]{escape(finding.mend)}[/]" if finding.mend else ""
-            self.say("audit" if number == 0 else "", f"{SIGNS[finding.level]} {escape(finding.text)}{mend}")
+        for count, finding in enumerate(findings):
+            mend = f" [dim]{safe(finding.mend)}[/]" if finding.mend else ""
+            self.say("audit" if count == 0 else "", f"{SIGNS[finding.level]} {safe(finding.text)}{mend}")
+
+    def bad(self, dataset: Dataset) -> None:
+        """Each input that cannot be read, with the reason."""
+        for count, bad in enumerate(dataset.bad):
+            self.say("bad" if count == 0 else "", f"{safe(bad.path)}: {safe(bad.reason)}", whole=True)
 
     def start(self, prepared: Prepared, settled: Settled, folder: Folder) -> None:
         from deepen.engine.device import describe
+        from deepen.following import short
 
+        self._go_on()
         recipe = prepared.recipe
         self.prepared, self.total = prepared, settled.total_steps
         self.say(
-            "model", f"[bold]{escape(recipe.model_name)}[/] for {recipe.task_name}, {prepared.parameters:,} parameters"
+            "model", f"[bold]{safe(recipe.model_name)}[/] for {recipe.task_name}, {prepared.parameters:,} parameters"
         )
-        self.say("plan", f"{escape(describe(prepared.device))}, {settled.plan} ({escape(settled.plan_reason)})")
+        self.say("plan", f"{safe(describe(prepared.device))}, {settled.plan} ({safe(settled.plan_reason)})")
         epochs = settled.total_steps / prepared.steps_per_epoch
-        known = f", recipe {prepared.known.name}" if prepared.known else ""
-        self.say(
-            "recipe",
-            f"{epochs:.3g} epochs, {settled.total_steps:,} steps, {recipe.optim.name}, {recipe.schedule.name}{known}",
-        )
-        self.say("run", escape(_short(folder.path)))
-        if self.out.is_terminal:
-            self.live = Live(self._table(), console=self.out, refresh_per_second=4, transient=False)
+        length = f"{settled.total_steps:,} steps" if prepared.loader is None else f"{epochs:.3g} epochs"
+        if prepared.loader is not None:
+            length += f", {settled.total_steps:,} steps of {prepared.loader.batch_size} samples"
+        known = f" (recipe {prepared.known.name})" if prepared.known else ""
+        self.say("recipe", f"{length}, {recipe.optim.name}, {recipe.schedule.name}{known}")
+        self.say("run", safe(short(folder.path)), whole=True)
+        self._logged_at = time.monotonic()
+        if self.interactive:
+            self.live = Live(get_renderable=self._frame, console=self.out, refresh_per_second=4, transient=False)
             self.live.start()
 
     def report(self, report: Report) -> None:
         if report.kind == "log":
-            self.last_log = report
+            self.last_log, self._logged_at = report, time.monotonic()
         if report.kind == "evaluation":
             loss = None if self.last_log is None else self._train_loss(self.last_log)
             self.evaluations.append((report, loss))
             if self.live is None:
-                self.out.print(self._line(report, loss))
+                self.out.print(self._line(report, loss), soft_wrap=True)
         if report.kind == "warning":
-            self.out.print(f"[yellow]{escape(report.text)}[/]")
-        if self.live is not None:
-            self.live.update(self._table())
+            self.out.print(f"[yellow]{safe(report.text)}[/]", soft_wrap=not self.interactive)
         if report.kind == "end":
             self.close()
 
     def close(self) -> None:
-        """End the live display; the last table stays."""
+        """End the live display; the table of evaluations stays."""
+        self._ended = True
         if self.live is not None:
             self.live.stop()
             self.live = None
 
-    def done(self, run: Run) -> None:
-        """How it ended and what to do next."""
-        from deepen.tasks.base import Generates
+    def done(self, run: Run, *, before: bool = False) -> None:
+        """How it ended and what to do next. `before` says that it had ended before it was resumed."""
+        from deepen.following import next_steps, sealed, short, task_of
 
-        result = run.result
-        best, path = result["best"], _short(run.path)
+        result, task = run.result, task_of(run)
+        best, path = result["best"], short(run.path)
+        if before:
+            self.say("resume", f"{safe(path)} had ended already: there is nothing to go on with.")
         if best:
-            self.say(
-                "best",
-                f"[bold green]{best['metric']} {number(best['metric'], best['value'])}[/] on validation, step {best['step']:,}",
-            )
-        why = {"early": "stopped early", "time": "time is up"}.get(result["stopped"], "finished")
-        self.say(
-            "time", f"{result['seconds']:.1f} s of training, {result['samples_per_second']:,.0f} samples/s ({why})"
-        )
-        self.say("report", escape(f"{path}/report.html"))
-        makes = self.prepared is not None and isinstance(self.prepared.task, Generates)
-        third = f"deepen generate {path}" if makes else f"deepen predict {path} INPUT"
-        steps = [
-            f"[cyan]deepen evaluate {escape(path)}[/]   opens the sealed test split, and counts it",
-            f"[cyan]{escape(third)}[/]",
-            "[cyan]deepen train FOLDER_OR_FILE[/]   on your own data",
-        ]
-        self.say("next", "\n".join(steps))
+            value = number(best["metric"], best["value"])
+            self.say("best", f"[bold green]{best['metric']} {value}[/] on validation, step {best['step']:,}")
+        why = {"early": ", stopped early", "time": ", until the time was up"}.get(result["stopped"], "")
+        speed = result["samples_per_second"]
+        pace = f", {speed:,.0f} samples/s" if speed else ""
+        self.say("time", f"{duration(result['seconds'])} of training{pace}{why}")
+        self.say("report", safe(f"{path}/report.html"), whole=True)
+        steps = next_steps(run.recipe, task, run.path, sealed=sealed(run))
+        width = max(len(visible(command)) for command, _ in steps)
+        for count, (command, what) in enumerate(steps):
+            head, command = "next" if count == 0 else "", f"{visible(command):{width}}"
+            self.say(head, f"[cyan]{escape(command)}[/]   {what}", whole=True)
 
-    def prediction(self, prediction: dict[str, Any]) -> None:
-        """One answer in a line."""
-        rest = {key: value for key, value in prediction.items() if key not in ("input", "top")}
-        top = [f"{name} {100 * chance:.1f} %" for name, chance in prediction.get("top", [])[:3]]
-        said = ", ".join(top) or ", ".join(f"{key} {value}" for key, value in rest.items())
-        answer, name = str(next(iter(rest.values()), "")), str(prediction["input"])
-        self.out.print(f"{escape(name)}  [bold]{escape(answer)}[/]  [dim]{escape(said)}[/]")
+    def predictions(self, predictions: Sequence[Mapping[str, Any]]) -> None:
+        """A line each: the input, the answer, and how sure it is; tabs between them when piped."""
+        rows = [_answer(prediction, in_percent=self.interactive) for prediction in predictions]
+        if not self.interactive:
+            for row in rows:
+                print("\t".join(map(visible, row)), file=self.out.file)  # rich would turn tabs into blanks
+            return
+        grid = Table.grid(padding=(0, 2))
+        for _ in range(max(map(len, rows), default=0)):
+            grid.add_column(overflow="fold")
+        for name, answer, *rest in rows:
+            grid.add_row(safe(name), f"[bold]{safe(answer)}[/]", *(f"[dim]{safe(text)}[/]" for text in rest))
+        self.out.print(grid)
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: Evaluation, *, acting: bool) -> None:
         """The scores of a split, with their intervals and the trivial answer's beside them."""
-        table = Table(
-            "metric", "value", "95 % interval", "trivial answer", box=None, pad_edge=False, header_style="bold"
-        )
+        from deepen.following import short
+
+        trivial = "random actions" if acting else "trivial answer"
+        table = Table("metric", "value", "95 % interval", trivial, box=None, pad_edge=False, header_style="bold")
         for name, value in evaluation.metrics.items():
             low, high = evaluation.intervals.get(name, (value, value))
             baseline = evaluation.baseline.get(name)
@@ -177,11 +245,15 @@ class Console:
                 f"{number(name, low)} to {number(name, high)}",
                 "" if baseline is None else number(name, baseline),
             )
-        self.say(evaluation.split, f"{evaluation.samples:,} samples of {escape(_short(Path(evaluation.run)))}")
+        self._go_on()
+        what = "episodes" if acting else "samples"
+        self.say(evaluation.split, f"{evaluation.samples:,} {what} of {safe(short(Path(evaluation.run)))}", whole=True)
         self.out.print(table)
         if evaluation.split == "test":
-            times = "the first look" if evaluation.looks == 1 else f"look number {evaluation.looks}"
-            self.say("looks", f"{times} at this test split; every further one makes it worth less")
+            first = evaluation.looks == 1
+            times = "the first look" if first else f"look number {evaluation.looks}"
+            what = "these episodes" if acting else "this test split"
+            self.say("looks", f"{times} at {what}; every further one makes {'them' if acting else 'it'} worth less")
 
     def _train_loss(self, report: Report) -> float | None:
         losses = [value for name, value in report.numbers.items() if "loss" in name]
@@ -191,49 +263,61 @@ class Console:
         assert self.prepared is not None
         return self.prepared.task.goal.metric
 
-    def _pace(self) -> tuple[str, str]:
-        """Samples per second and time left, from the last tick."""
+    def _pace(self) -> tuple[float, str, str]:
+        """Where the training is likely to be now, samples per second and time left, from the last tick."""
         assert self.prepared is not None
         if self.last_log is None:
-            return "", ""
-        steps = self.last_log.speed["steps_per_second"]
-        batch = self.prepared.loader.batch_size if self.prepared.loader else 1
-        left = (self.total - self.last_log.step) / steps if steps else 0.0
-        return f"{steps * batch:,.0f}", f"{int(left // 60)}:{int(left % 60):02d}"
+            return 0.0, "", "the first steps"
+        pace = self.last_log.speed["steps_per_second"]
+        since = time.monotonic() - self._logged_at if self.live is not None else 0.0
+        now = min(self.last_log.step + since * pace, float(self.total))
+        samples = f"{pace * self.prepared.batch_size:,.0f} samples/s"
+        return now, samples, f"{clock((self.total - now) / pace)} left" if pace else ""
 
     def _line(self, report: Report, loss: float | None) -> str:
         goal = self._goal()
         value = report.numbers[f"validation/{goal}"]
-        pace, left = self._pace()
+        _, pace, left = self._pace()
         star = " *" if report.best else ""
         train = "" if loss is None else f"  train loss {loss:.4f}"
         where = f"epoch {report.epoch:6.2f}  step {report.step:6d}{train}"
-        return f"{where}  validation {goal} {number(goal, value)}  {pace} samples/s  {left} left{star}"
+        return f"{where}  validation {goal} {number(goal, value)}  {pace}  {left}{star}"
 
-    def _table(self) -> Table:
+    def _frame(self) -> RenderableType:
+        """The evaluations so far, the best one marked, and how far the training is."""
         goal = self._goal()
-        table = Table(
-            "epoch", "step", "train loss", f"validation {goal}", "", box=None, pad_edge=False, header_style="bold"
-        )
-        for report, loss in self.evaluations[-SHOWN_EVALUATIONS:]:
-            value = number(goal, report.numbers[f"validation/{goal}"])
-            shown = "" if loss is None else f"{loss:.4f}"
+        titles = ("epoch", "step", "train loss", f"validation {goal}", "")
+        table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+        for column in table.columns:
+            column.no_wrap = True
+        for column in table.columns[:4]:
+            column.justify = "right"
+        bests = [index for index, (report, _) in enumerate(self.evaluations) if report.best]
+        room = min(SHOWN_EVALUATIONS, max(1, self.out.height - 6))
+        shown = range(len(self.evaluations))[-room:]
+        rows = [*shown] if not bests or bests[-1] in shown else [bests[-1], *shown[1:]]
+        for index in rows:
+            report, loss = self.evaluations[index]
+            is_best = bool(bests) and index == bests[-1]
             table.add_row(
-                f"{report.epoch:.2f}", f"{report.step:,}", shown, value, "[green]best[/]" if report.best else ""
+                f"{report.epoch:.2f}",
+                f"{report.step:,}",
+                "" if loss is None else f"{loss:.4f}",
+                number(goal, report.numbers[f"validation/{goal}"]),
+                "best" if is_best else "",
+                style="bold green" if is_best else "",
             )
-        frame = Table.grid(padding=(0, 0))
-        frame.add_row(table)
-        step = self.last_log.step if self.last_log else 0
-        pace, left = self._pace()
+        return table if self._ended else Group(table, self._bar()) if rows else self._bar()
+
+    def _bar(self) -> Table:
+        now, pace, left = self._pace()
+        said = [f"{int(now):,}/{self.total:,}", pace, left]
         bar = Table.grid(padding=(0, 2))
-        bar.add_row(
-            ProgressBar(total=self.total, completed=step, width=32),
-            f"{step:,}/{self.total:,}",
-            f"{pace} samples/s",
-            f"{left} left",
-        )
-        frame.add_row(bar)
-        return frame
+        for _ in range(4):
+            bar.add_column(no_wrap=True)
+        width = max(8, min(BAR, self.out.width - sum(map(len, said)) - 7))
+        bar.add_row(ProgressBar(total=self.total, completed=now, width=width), *said)
+        return bar
 
 
 PERCENT = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -244,14 +328,55 @@ def number(metric: str, value: float) -> str:
     return f"{100 * value:.2f} %" if metric in PERCENT else f"{value:.4g}"
 
 
-def _short(path: Path) -> str:
-    """Relative to where the user stands, if that is shorter."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+def clock(seconds: float) -> str:
+    """`0:07`, `12:34`, `3:02:01`."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def as_text(value: Any) -> str:
-    """A setting as it is typed on the command line."""
-    if isinstance(value, tuple | list):
-        return ",".join(str(item) for item in value)
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def duration(seconds: float) -> str:
+    """`4.2 s`, `12:34 min`, `3:02:01 h`."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{clock(seconds)} {'min' if seconds < 3600 else 'h'}"
+
+
+def visible(text: Any, *, lines: bool = False) -> str:
+    """A text from outside on one line, in which nothing can move the cursor, hide or turn round what follows.
+
+    Control characters, line ends (unless `lines`), marks that change the direction of writing and bytes that are no text
+    are written as escapes.
+    """
+    kept = JOINERS + ("\n" if lines else "")
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def safe(text: Any, *, lines: bool = False) -> str:
+    """`visible`, in which brackets mean nothing to rich."""
+    return escape(visible(text, lines=lines))
+
+
+def mute(stream: IO[str]) -> None:
+    """Let everything that is still written to `stream` go nowhere: its reader is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
+    """Input, answer, probability, and the next likely ones."""
+
+    def share(chance: float) -> str:
+        return f"{100 * chance:.2f} %" if in_percent else f"{chance:.4f}"
+
+    told = {key: value for key, value in prediction.items() if key not in ("input", "top", "probability")}
+    texts = [_text(value) if len(told) == 1 else f"{key} {_text(value)}" for key, value in told.items()]
+    row = [str(prediction["input"]), *texts]
+    if "probability" in prediction:
+        row.append(share(prediction["probability"]))
+    others = [f"{name} {share(chance)}" for name, chance in prediction.get("top", [])[1:3]]
+    return [*row, ", ".join(others)] if others else row
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ from deepen.errors import Misuse, Problem, unknown
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.spec import Image, Spec
-from deepen.tasks.base import Acting, Batch, Rows, Task
+from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
 
 TIME_MARGIN = 0.97
 """Share of `fit.minutes` that the schedule is laid over; the rest covers a machine that slows down."""
@@ -58,6 +58,14 @@ class Prepared:
     @property
     def steps_per_epoch(self) -> float:
         return 1.0 if self.loader is None else self.loader.steps_per_epoch
+
+    @property
+    def batch_size(self) -> int:
+        """Samples, or steps in an environment, that one batch holds."""
+        if self.loader is not None:
+            return self.loader.batch_size
+        assert isinstance(self.task, Acting)
+        return self.task.batch_size
 
     def open_stream(self, step: int) -> Iterator[Batch]:
         """Batches from a step on."""
@@ -125,8 +133,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
         registry.find("task", task)
     dataset, draft, reason = load(source, settings)
     task = task or natural_task(dataset.spec)
-    kind = type(dataset.spec.input).__name__.lower()
-    side = max(dataset.spec.input.height, dataset.spec.input.width) if isinstance(dataset.spec.input, Image) else None
+    kind, side = shape_of(dataset.spec)
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None
     known = recipes.choose(source, kind, side, task, named, len(dataset.train))
@@ -178,9 +185,11 @@ def build(
                 f"The run trains your own class {recipe.model_name[len(recipes.CUSTOM) :]}: pass model=... to go on."
             )
         model = registry.find("model", recipe.model_name).load().build(dataset.spec, recipe.model)
+    task.parts(model)  # says what the model lacks for the task
     loader = None
     if not dataset.acting:
         task.study(dataset.train, dataset.preprocess)
+        _fit_together(recipe, dataset, task, model)
         augmenter = augmenter_of(recipe, dataset)
         loader = Loader(
             dataset.train,
@@ -191,6 +200,34 @@ def build(
             device=device,
         )
     return Prepared(recipe, known, reason, dataset, task, model.to(device), device, loader)
+
+
+def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module) -> None:
+    """Raise `Problem` unless the model takes the data and answers as the task expects: told now, not in a first step."""
+    if not isinstance(task, Supervised):
+        return
+    spec = dataset.spec
+    some = task.examples(model, dataset.train, dataset.preprocess, 2)
+    some = some.to(next(model.parameters(), some).device)
+    name = f"Model '{recipe.model_name.removeprefix(recipes.CUSTOM)}'"
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            output = model(some)
+    except (RuntimeError, TypeError) as error:  # what torch and Python say of shapes and signatures
+        raise Problem(
+            f"{name} does not take input of shape {list(some.shape)}: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        model.train(training)
+    expected, received = (len(some), spec.output.width), getattr(output, "shape", type(output).__name__)
+    if received != expected:
+        got = received if isinstance(received, str) else list(received)
+        raise Problem(
+            f"{name} does not suit the task '{recipe.task_name}' here: expected an output of shape {list(expected)}, "
+            f"received {got}."
+        )
 
 
 def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
@@ -228,6 +265,12 @@ def settle(prepared: Prepared) -> Settled:
         fitting = recipe.fit.minutes * 60 * TIME_MARGIN / per_epoch * prepared.steps_per_epoch
         steps = max(1, min(steps, int(fitting)))
     return Settled(str(choice.plan), choice.reason, steps, recipe.optim.lr if recipe.fit.find_lr else None)
+
+
+def shape_of(spec: Spec) -> tuple[str, int | None]:
+    """Kind and longest side of the input, by which a known-good recipe is chosen."""
+    seen = spec.input
+    return type(seen).__name__.lower(), max(seen.height, seen.width) if isinstance(seen, Image) else None
 
 
 def natural_task(spec: Spec) -> str:

@@ -249,6 +249,13 @@ def blank(source: str, reader: str, task_name: str, model_name: str) -> Recipe:
     return recipe
 
 
+def as_text(value: Any) -> str:
+    """A setting as it is typed on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(str(item) for item in value)
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 

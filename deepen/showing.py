@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from deepen import limits, registry
 from deepen import recipe as recipes
-from deepen import registry
-from deepen.console import as_text
 from deepen.errors import Misuse, did_you_mean
 from deepen.fields import convert, describe, documentation
+from deepen.recipe import as_text
 
 KINDS = ("data", "task", "model")
 
@@ -25,40 +25,44 @@ def listing() -> dict[str, dict[str, str]]:
             found["your own"] = {e.name: e.summary for e in entries if "recognise" in e.offers}
         else:
             found[kind] = {entry.name: entry.summary for entry in entries}
-    found["recipe"] = {known.name: f"{known.command}: {known.expect}" for known in recipes.known_good()}
+    found["recipe"] = {known.name: known.command + _expected(known) for known in recipes.known_good()}
     return found
+
+
+def _expected(known: recipes.KnownGood) -> str:
+    return f": {known.expect}" if known.expect.strip("- ") else ""
 
 
 def show(what: str, words: list[str], out: str | None) -> dict[str, Any]:
     """What is to be said of `what`, as labelled texts. Raises `Misuse` when there is no such thing."""
     if what == "recipe":
-        return {section: _section(section) for section in recipes.SECTIONS if section not in ("task", "model")}
+        sections = {section: _section(section) for section in recipes.SECTIONS if section not in ("task", "model")}
+        return sections | {"also": _plain()}
+    if what == "schedule" and words:
+        return _schedule(words, Path(out or "schedule.svg"))
+    if words:
+        raise Misuse(f"'{words[0]}' is one word too many: only `deepen show schedule` takes a name and key=value.")
     if what in recipes.SECTIONS and what not in ("task", "model"):
         return {what: _section(what)}
     if what == "activations":
         return _activations(Path(out or "activations.svg"))
-    if what == "schedule":
-        return _schedule(words, Path(out or "schedule.svg"))
     for kind in KINDS:
         if what in registry.entries(kind):
             return _entry(kind, what)
     named = {known.name: known for known in recipes.known_good()}
     if what in named:
         known = named[what]
-        settings = " ".join(f"{key}={as_text(value)}" for key, value in known.settings.items())
-        return {
-            "recipe": known.name,
-            "command": known.command,
-            "settings": settings,
-            "time": known.time,
-            "expect": known.expect,
+        settings = {f"{key}={as_text(value)}": "" for key, value in known.settings.items()}
+        told = {"time": known.time, "expect": known.expect}
+        return {"recipe": known.name, "command": known.command, "settings": settings} | {
+            label: text for label, text in told.items() if text.strip("- ")
         }
     choices = [
         *named,
         *(name for kind in KINDS for name in registry.entries(kind)),
+        *recipes.SECTIONS,
         "recipe",
         "activations",
-        "schedule",
     ]
     raise Misuse(f"There is nothing named '{what}' to show.{did_you_mean(what, choices)} `deepen list` has the names.")
 
@@ -87,21 +91,26 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
     return found
 
 
-def _section(section: str) -> str:
+def _section(section: str) -> dict[str, str]:
     return _fields(section, getattr(recipes.Recipe("", "", "", ""), section))
 
 
-def _fields(section: str, config: Any) -> str:
-    """Each field as key=default, its type and documentation."""
-    import typing
+def _plain() -> dict[str, str]:
+    draft, told = recipes.Recipe("", "", "", ""), documentation(recipes.Recipe)
+    return {
+        f"{name}={as_text(getattr(draft, name))}": told.get(name, "where the draws start") for name in recipes.PLAIN
+    }
 
+
+def _fields(section: str, config: Any) -> dict[str, str]:
+    """Each field as key=default with its documentation and type."""
     kind: type = type(config)
-    hints, told = typing.get_type_hints(kind), documentation(kind)
-    lines = []
-    for field in fields(config):
-        key = f"{section}.{field.name}={as_text(getattr(config, field.name))}"
-        lines.append(f"{key:34} {told.get(field.name, '')} ({describe(hints[field.name])})")
-    return "\n".join(lines)
+    hints, told = get_type_hints(kind), documentation(kind)
+    return {
+        f"{section}.{field.name}={as_text(getattr(config, field.name))}": f"{told.get(field.name, '')} "
+        f"({describe(hints[field.name])})"
+        for field in fields(config)
+    }
 
 
 def _activations(path: Path) -> dict[str, Any]:
@@ -128,6 +137,7 @@ def _schedule(words: list[str], path: Path) -> dict[str, Any]:
             draft.set(f"schedule.{key}" if f"schedule.{key}" in settings else key, value)
         else:
             draft.schedule.name = key
+    limits.check(draft)
     total, peak = 1000, peak_lr(draft.optim)
     rates = [peak * factor(draft.schedule, step, total) for step in range(total)]
     path.write_text(curves.schedule(rates, title=f"{draft.schedule.name}, {draft.optim.name}"), encoding="utf-8")

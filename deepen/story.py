@@ -6,8 +6,6 @@ looks at validation samples only.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image as Pictures
@@ -18,12 +16,13 @@ from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
+from deepen.following import chosen, command, next_steps, usual
 from deepen.insight import answers, audit, curves, pictures
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
-from deepen.prepare import Prepared, Settled, augmenter_of
+from deepen.prepare import Prepared, Settled, augmenter_of, shape_of
 from deepen.randomness import generator
-from deepen.recipe import CUSTOM, blank
+from deepen.recipe import CUSTOM
 from deepen.spec import Category, Image, Quantity, Table
 from deepen.tasks.base import Rows
 from deepen.tasks.measures import intervals
@@ -50,7 +49,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
     drawn = {
         **_of_data(prepared),
         **curves.learning(log, task.goal.metric, better=task.goal.best),
-        "schedule": _schedule(settled, prepared),
+        "schedule": _schedule(settled, prepared, log, result["steps"]),
         **_of_answers(dataset, rows, model),
         **_of_samples(folder),
     }
@@ -59,16 +58,15 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
     confusion = None
     if isinstance(output, Category) and "logits" in rows:
         confusion = answers.count_answers(rows["target"].numpy(), rows["logits"].argmax(1).numpy(), len(output.names))
-    keys = recipe.keys()
-    plain = blank(recipe.source, recipe.reader, recipe.task_name, recipe.model_name).keys()
-    short = _short(folder.path)
+    kind, side = shape_of(dataset.spec)
+    changed = chosen(recipe, usual(recipe, kind, side, len(dataset.train)))
     content = Content(
         name=folder.path.name,
         data=dataset.name,
         task=recipe.task_name,
         model=recipe.model_name,
         spec=dataset.spec,
-        command=f"deepen train {recipe.source} --as {recipe.task_name} --model {recipe.model_name}",
+        command=command(recipe, changed),
         counts={} if dataset.acting else _counts(dataset),
         class_counts=_class_counts(dataset),
         facts=dataset.facts,
@@ -94,14 +92,10 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         mistakes=_mistakes(dataset, rows),
         looks=folder.looks(),
         pictures=drawn,
-        settings=keys,
-        changed=[key for key, value in keys.items() if value != plain.get(key)],
+        settings=recipe.keys(),
+        changed=list(changed),
         environment=folder.read("environment.json"),
-        next_commands=[
-            (f"deepen evaluate {short}", "opens the sealed test split, and counts the look"),
-            (f"deepen predict {short} INPUT", "answers for new inputs"),
-            (f"deepen resume {short}", "goes on, if it was stopped"),
-        ],
+        next_commands=next_steps(recipe, task, folder.path, sealed=dataset.test is not None),
     )
     write(folder.report, content)
 
@@ -152,8 +146,13 @@ def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
     return np.stack(variants, axis=1)
 
 
-def _schedule(settled: Settled, prepared: Prepared) -> str:
+def _schedule(settled: Settled, prepared: Prepared, log: curves.Log, steps_done: int) -> str:
+    """The rate as it was planned; as it was, where the training ended sooner or the rate followed the scores."""
     config, total = prepared.recipe.schedule, settled.total_steps
+    if steps_done < total or config.name == "plateau":
+        logged = curves.logged_schedule(log)
+        if logged is not None:
+            return logged
     steps = np.unique(np.linspace(0, max(0, total - 1), 400).astype(int))
     peak = peak_lr(prepared.recipe.optim)
     return curves.schedule([peak * schedule.factor(config, int(step), total) for step in steps], steps=steps)
@@ -270,8 +269,3 @@ def _trivial(dataset: Dataset) -> str:
     """What the baseline always answers."""
     counts = _class_counts(dataset)
     return max(counts, key=counts.__getitem__) if counts else ""
-
-
-def _short(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -62,10 +62,10 @@ class Interrupted(Problem):
         self.run = run
 
 
-def audit(source: str, **settings: Any) -> tuple[Dataset, list[Finding]]:
-    """What is wrong with the data, without training."""
+def audit(source: str, *, thorough: bool = False, **settings: Any) -> tuple[Dataset, list[Finding]]:
+    """What is wrong with the data, without training. `thorough` also reads very large sets for duplicates."""
     dataset, draft, _ = load(source, settings)
-    return dataset, auditing.audit(dataset, seed=draft.seed)
+    return dataset, auditing.audit(dataset, seed=draft.seed, thorough=thorough)
 
 
 def train(
@@ -263,7 +263,6 @@ def summary(prepared: Prepared, settled: Settled, folder: Folder, end: Report, s
     metric = prepared.task.goal.metric
     seconds = max((row["seconds"] for row in speeds if "seconds" in row), default=0.0)
     best = {"metric": metric, "value": bests[-1][f"validation/{metric}"], "step": bests[-1]["step"]} if bests else None
-    batch = prepared.loader.batch_size if prepared.loader is not None else 1
     folder.write(
         "result.json",
         {
@@ -276,7 +275,7 @@ def summary(prepared: Prepared, settled: Settled, folder: Folder, end: Report, s
             "steps": end.step,
             "epochs": end.epoch,
             "seconds": seconds,
-            "samples_per_second": end.step * batch / seconds if seconds else 0.0,
+            "samples_per_second": end.step * prepared.batch_size / seconds if seconds else 0.0,
             "best": best,
             "stopped": end.stopped,
             "saved": saved,

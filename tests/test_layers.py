@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "deepen"
 LAYERS = [
     {"errors"},
+    {"inputs"},
     {"fields", "randomness", "spec", "version"},
     {"registry"},
     {"recipe", "recipes"},
@@ -21,6 +22,7 @@ LAYERS = [
     {"insight", "deploy"},
     {"prepare"},
     {"run"},
+    {"following", "doctor"},
     {"story"},
     {"training"},
     {"page"},

@@ -131,6 +131,9 @@ class Supervised(Task):
 class Acting(Task):
     """A task whose training data comes from acting with the model as it is."""
 
+    batch_size: int
+    """Steps in environments that one batch of the stream holds."""
+
     @abstractmethod
     def stream(self, model: nn.Module, seed: int, step: int) -> Iterator[Batch]:
         """Batches from step `step` on. Environments start anew as a function of (seed, step): the engine opens the

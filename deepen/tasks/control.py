@@ -85,6 +85,7 @@ class Control(Acting, Weighted):
         assert isinstance(spec.output, Action)
         self.spec = spec
         self.config = config
+        self.batch_size = config.num_envs * config.rollout
         self.environment = spec.input.environment
         self.names = spec.output.names
         self.goal = Goal("return", "max")

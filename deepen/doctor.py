@@ -1,0 +1,66 @@
+"""Doctor: what is wrong with a run's files, beside what the audit says of its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepen.data.dataset import Dataset, Finding
+from deepen.deploy import bundle
+from deepen.engine import checkpoint
+from deepen.errors import Problem
+from deepen.insight import audit
+from deepen.recipe import CUSTOM
+from deepen.run import Run
+
+
+def is_run(path: str) -> bool:
+    """Whether a path holds a run rather than data."""
+    return (Path(path) / "recipe.yaml").is_file()
+
+
+def examine(run: Run) -> tuple[Dataset, list[Finding]]:
+    """The audit of a run's data, after what is wrong with its files."""
+    dataset = run.data()
+    found = [*data_of(run, dataset), *files_of(run)]
+    return dataset, [*found, *audit.audit(dataset, seed=run.recipe.seed, thorough=True)]
+
+
+def files_of(run: Run) -> list[Finding]:
+    """Whether the checkpoints and the bundle of a run are what was written."""
+    return [*_checkpoints(run), *_bundle(run)]
+
+
+def data_of(run: Run, dataset: Dataset) -> list[Finding]:
+    """Whether the data is what the run was trained on."""
+    if dataset.digest == run.folder.read("data.json").get("digest"):
+        return []
+    text = f"The data at {run.recipe.source} changed since this run began: its content is another."
+    return [Finding("error", "data-changed", text, "Restore the data, or train again.")]
+
+
+def _checkpoints(run: Run) -> list[Finding]:
+    found: list[Finding] = []
+    folders = checkpoint.folders(run.folder.checkpoints)
+    for folder in folders:
+        try:
+            checkpoint.verify(folder)
+        except checkpoint.DamageError as error:
+            found.append(Finding("warning", "damaged-checkpoint", f"A checkpoint is damaged: {error}."))
+    if not folders:
+        text = "There is no checkpoint: the training stopped before its first save."
+        return [Finding("warning", "no-checkpoint", text, "Train again.")]
+    if len(found) == len(folders):
+        mend = "Train again, or restore the folder from a backup."
+        return [Finding("error", "damaged-checkpoint", finding.text, mend) for finding in found]
+    mend = "`deepen resume` uses the other one."
+    return [Finding(finding.level, finding.subject, finding.text, mend) for finding in found]
+
+
+def _bundle(run: Run) -> list[Finding]:
+    if run.recipe.model_name.startswith(CUSTOM):
+        return []  # its goldens need an instance of the user's class
+    try:
+        bundle.load(run.path)
+    except Problem as problem:
+        return [Finding("error" if run.folder.model.exists() else "warning", "bundle", str(problem))]
+    return []
