@@ -310,7 +310,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--most-in-a-row", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-controls", action="store_true")
+    parser.add_argument("--controls", type=int, default=len(CONTROLS), help="how many of them, in their order")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="deepen-kill-") as folder:
@@ -320,9 +320,8 @@ def main() -> int:
             row = experiment.random.randint(1, chosen.most_in_a_row)
             experiment.kill_one(min(row, chosen.kills - tally.kills))
             print(f"{tally.kills} kills, {tally.identical} of {tally.finished} identical", file=sys.stderr, flush=True)
-        controls = {}
-        if not chosen.no_controls:
-            controls = {name: experiment.control(change) for name, change in CONTROLS.items()}
+        asked = list(CONTROLS.items())[: chosen.controls]
+        controls = {name: experiment.control(change) for name, change in asked}
     ok = not tally.differences and all((name == "nothing changed") == (not found) for name, found in controls.items())
     if chosen.json:
         print(json.dumps({"case": chosen.case, "ok": ok, **vars(tally), "controls": controls}))
