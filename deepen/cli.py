@@ -1,4 +1,7 @@
-"""The command line: one function a verb. torch is imported inside, so that help answers at once."""
+"""The command line: one function a verb. torch is imported inside, so that help answers at once.
+
+What takes its time to import is imported while the console says that something goes on.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ def train(
     json: Json = False,
 ) -> dict[str, Any]:
     """Audit the data, train, keep the best, write a report: a run folder."""
-    from deepen import training
-
     chosen = parse(settings, target, skip_bad)
     console = Console(json)
     with console.reading():
+        from deepen import training
+
         run = training.train(data, task=task, model=model, runs=runs, watch=console, **chosen)
     console.done(run)
     return run.result
@@ -58,12 +61,12 @@ def resume(
     json: Json = False,
 ) -> dict[str, Any]:
     """Go on exactly where a run stopped."""
-    from deepen import training
-    from deepen.run import Run
-
     console = Console(json)
-    before = Run(run).result.get("stopped") in ("finished", "early", "time")
     with console.reading():
+        from deepen import training
+        from deepen.run import Run
+
+        before = Run(run).result.get("stopped") in ("finished", "early", "time")
         resumed = training.resume(run, watch=console)
     console.done(resumed, before=before)
     return resumed.result
@@ -78,14 +81,15 @@ def evaluate(
     json: Json = False,
 ) -> dict[str, Any]:
     """Open the sealed test split and score the best weights on it."""
-    from deepen.following import task_of
-    from deepen.run import Run
-    from deepen.tasks.base import Acting
-
     if split not in ("test", "validation"):
         raise unknown("split", split, ("test", "validation"))
-    console, opened = Console(json), Run(run)
+    console = Console(json)
     with console.reading():
+        from deepen.following import task_of
+        from deepen.run import Run
+        from deepen.tasks.base import Acting
+
+        opened = Run(run)
         evaluation = opened.evaluate(split=split)
     console.evaluation(evaluation, acting=isinstance(task_of(opened), Acting))
     return evaluation.to_json()
@@ -155,12 +159,12 @@ def doctor(
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what is wrong with data or a run, and the command that mends it. Exit code 1 if it cannot be used so."""
-    from deepen import doctor as doctors
-    from deepen import training
-    from deepen.run import Run
-
     chosen, console = parse(settings, target), Console(json)
     with console.reading():
+        from deepen import doctor as doctors
+        from deepen import training
+        from deepen.run import Run
+
         if doctors.is_run(data):
             if chosen:
                 raise Misuse(f"{data} is a run, which has its settings: leave out {', '.join(chosen)}.")

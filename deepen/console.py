@@ -212,9 +212,13 @@ class Console:
         self.say("report", safe(f"{path}/report.html"), whole=True)
         steps = next_steps(run.recipe, task, run.path, sealed=sealed(run))
         width = max(len(visible(command)) for command, _ in steps)
+        beside = LABEL + width + max(len(what) for _, what in steps) + 4 <= self.out.width or not self.interactive
         for count, (command, what) in enumerate(steps):
-            head, command = "next" if count == 0 else "", f"{visible(command):{width}}"
-            self.say(head, f"[cyan]{escape(command)}[/]   {what}", whole=True)
+            head = "next" if count == 0 else ""
+            if beside:
+                self.say(head, f"[cyan]{escape(f'{visible(command):{width}}')}[/]   {what}", whole=True)
+            else:
+                self.say(head, f"[cyan]{safe(command)}[/]\n  [dim]{what}[/]", whole=True)
 
     def predictions(self, predictions: Sequence[Mapping[str, Any]]) -> None:
         """A line each: the input, the answer, and how sure it is; tabs between them when piped."""
@@ -307,7 +311,9 @@ class Console:
                 "best" if is_best else "",
                 style="bold green" if is_best else "",
             )
-        return table if self._ended else Group(table, self._bar()) if rows else self._bar()
+        if self._ended:
+            return Group("", table, "")
+        return Group("", *([table] if rows else []), self._bar())
 
     def _bar(self) -> Table:
         now, pace, left = self._pace()
