@@ -41,7 +41,8 @@ def main() -> None:
         tell(f"{name} ...")
         start, before = time.perf_counter(), load()
         result: Result = importlib.import_module(f"bench.{name}").run(1 if asked.quick else asked.rounds, asked.quick)
-        block = render(name, result, asked.rounds, time.perf_counter() - start, before)
+        how = "--quick" if asked.quick else f"--rounds {asked.rounds}"
+        block = render(f"{name} {how}", result, time.perf_counter() - start, before)
         if asked.quick:
             print(f"quick look, not for the record: small slices, one round\n\n{block}")
         else:
@@ -49,16 +50,13 @@ def main() -> None:
             write(name, block)
 
 
-def render(name: str, result: Result, rounds: int, seconds: float, before: float) -> str:
-    """A row as Markdown."""
+def render(words: str, result: Result, seconds: float, before: float) -> str:
+    """A row as Markdown, with the words of the command that made it."""
     table = [list(result.columns), ["---"] * len(result.columns), *[list(line) for line in result.lines]]
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
     notes = "\n".join(f"- {note}" for note in result.notes)
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    made = (
-        f"`python -m bench {name} --rounds {rounds}`, {today}, {seconds:.0f} s; {machine()}; "
-        f"load average {before:.1f} before."
-    )
+    made = f"`python -m bench {words}`, {today}, {seconds:.0f} s; {machine()}; load average {before:.1f} before."
     return f"## {result.title}\n\n{rows}\n\n{notes}\n\n{made}\n"
 
 
