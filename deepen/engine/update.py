@@ -142,9 +142,14 @@ class Updater:
                 for key in [key for key in tensors if key.startswith(prefix)]:
                     name, _, field = key[len(prefix) :].rpartition("/")
                     saved, parameter = tensors[key], by_name[name]
-                    # Fused optimizers walk raw memory: state must have its parameter's memory format, not the file's.
-                    fresh = torch.empty_like(parameter) if saved.shape == parameter.shape else torch.empty_like(saved)
-                    member.state[parameter][field] = fresh.detach().copy_(saved)
+                    if field != "step" and saved.shape == parameter.shape:
+                        # Fused optimizers walk raw memory: state must lie as its parameter does, not as in the file.
+                        fresh = torch.empty_like(parameter, dtype=saved.dtype, requires_grad=False)
+                    else:
+                        # They count steps where the parameter is, the others on the CPU.
+                        place = parameter.device if member.param_groups[0].get("fused") else "cpu"
+                        fresh = torch.empty_like(saved, device=place)
+                    member.state[parameter][field] = fresh.copy_(saved)
 
     def _names(self) -> dict[int, str]:
         return {id(parameter): name for name, parameter in self.model.named_parameters()}
