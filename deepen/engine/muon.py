@@ -1,8 +1,8 @@
 """Muon: momentum whose matrix updates are made orthogonal before they are applied (Jordan et al., 2024).
 
 The update of a weight matrix is replaced by the nearest matrix with all singular values near one, found by five
-Newton-Schulz iterations of a quintic polynomial. Filters are flattened to matrices. Vectors, norms, and the output
-layer are not matrices in this sense and follow AdamW instead (see `optim.py`).
+Newton-Schulz iterations of a quintic polynomial. Filters are flattened to matrices. Vectors, norms, and the first and last
+layers are not matrices in this sense and follow AdamW instead (see `optim.py`).
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ OPTIMIZERS: dict[str, Kind] = {
     "muon": Kind(0.02, lambda params, o, lr: Muon(params, lr, o.momentum)),
 }
 
-MUON_REST_LR = 0.05
-"""Rate of AdamW for what muon does not take, as a share of muon's rate: 1e-3 beside 0.02."""
+MUON_REST_LR = 0.12
+"""Rate of AdamW for what muon does not take, as a share of muon's rate: 6e-3 beside 0.05."""
 
 
 def _fused(params: Parameters) -> bool:
@@ -78,9 +78,10 @@ class Optimizer:
         self.members: list[tuple[torch.optim.Optimizer, float]] = []
         """Each with its peak rate."""
         if config.name == "muon":
-            last = self.decayed[-1:]
-            matrices = [p for p in self.decayed if not any(p is other for other in last)]
-            rest = [p for p in self.parameters if not any(p is other for other in matrices)]
+            # The first layer sees raw inputs and the last one answers: neither is a matrix between hidden spaces.
+            matrices = self.decayed[1:-1]
+            taken = {id(p) for p in matrices}
+            rest = [p for p in self.parameters if id(p) not in taken]
             if matrices:
                 self.members.append((OPTIMIZERS["muon"].build(matrices, config, self.lr), self.lr))
             if rest:

@@ -20,7 +20,7 @@ Rule = Callable[[Tensor, Tensor, dict[str, Tensor], int, float], Tensor]
 
 def model() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 4), nn.Tanh(), nn.Linear(4, 3))
 
 
 def loss_of(module: nn.Module, step: int) -> Tensor:
@@ -110,7 +110,7 @@ def test_steps_are_those_of_the_definition(name: str, penalty: dict[str, float])
             rate, rule = optimizer.lr * share, RULES[name]
             if w.ndim == 2:
                 w = w * (1 - rate * config.weight_decay)
-            if name == "muon" and key != "0.weight":
+            if name == "muon" and key != "2.weight":  # neither the first nor the last matrix
                 rate, rule = rate * MUON_REST_LR, adam
             weights[key] = rule(w, gradients[key] * scale, states[key], step + 1, rate)
         for key, value in module.named_parameters():
@@ -130,7 +130,7 @@ def test_every_optimizer_learns(name: str) -> None:
     module = model()
     optimizer = Optimizer(module, Optim(name=name))
     first = float(loss_of(module, 1).detach())
-    for _ in range(60):
+    for _ in range(200):
         loss_of(module, 1).backward()
         optimizer.step(1.0)
     assert float(loss_of(module, 1).detach()) < 0.8 * first
@@ -206,10 +206,8 @@ def test_muon_gives_the_rest_to_adamw() -> None:
     optimizer = Optimizer(convolutions, Optim(name="muon"))
     (muon, _), (rest, rate) = optimizer.members
     assert isinstance(muon, Muon)
-    assert {p.shape for p in muon.param_groups[0]["params"]} == {
-        convolutions[0].weight.shape,
-        convolutions[1].weight.shape,
-    }
+    assert [id(p) for p in muon.param_groups[0]["params"]] == [id(convolutions[1].weight)]
+    assert any(p is convolutions[0].weight for p in rest.param_groups[0]["params"])
     assert any(p is convolutions[3].weight for p in rest.param_groups[0]["params"])
     assert rate == pytest.approx(0.02 * MUON_REST_LR)
     every = [id(p) for member, _ in optimizer.members for p in member.param_groups[0]["params"]]
