@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from deepen.data.dataset import Dataset, Finding
@@ -27,7 +28,7 @@ def examine(run: Run) -> tuple[Dataset, list[Finding]]:
 
 def files_of(run: Run) -> list[Finding]:
     """Whether the checkpoints and the bundle of a run are what was written."""
-    return [*_checkpoints(run), *_bundle(run)]
+    return [*_checkpoints(run), *_bundle(run), *_ending(run)]
 
 
 def data_of(run: Run, dataset: Dataset) -> list[Finding]:
@@ -63,4 +64,16 @@ def _bundle(run: Run) -> list[Finding]:
         bundle.load(run.path)
     except Problem as problem:
         return [Finding("error" if run.folder.model.exists() else "warning", "bundle", str(problem))]
+    return []
+
+
+def _ending(run: Run) -> list[Finding]:
+    stopped = run.result.get("stopped")
+    mend = f"`deepen resume {shlex.quote(str(run.path))}` goes on."
+    if stopped == "nan":
+        return [
+            Finding("error", "nan", "The training broke off on a number that is none.", "Train with a lower optim.lr.")
+        ]
+    if stopped in (None, "interrupted"):
+        return [Finding("note", "unfinished", "The training has not reached its end.", mend)]
     return []

@@ -252,7 +252,9 @@ def blank(source: str, reader: str, task_name: str, model_name: str) -> Recipe:
 def as_text(value: Any) -> str:
     """A setting as it is typed on the command line."""
     if isinstance(value, tuple | list):
-        return ",".join(str(item) for item in value)
+        return ",".join(as_text(item) for item in value)
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

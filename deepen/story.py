@@ -11,7 +11,9 @@ import torch
 from PIL import Image as Pictures
 from torch import nn
 
+from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.data.rows import read_back, said
 from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
@@ -30,6 +32,7 @@ from deepen.tasks.measures import intervals
 NINE = 9
 VARIANTS = 6
 MOST_MISTAKES = 12
+MOST_CELLS = 6
 MOST_DRAWN_CLASSES = 200
 LATTICE = 90
 INTERVAL_REPEATS = 300
@@ -120,12 +123,10 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         x, y = spec.input.columns
         return {"scatter": pictures.scatter(points, classes, spec.output.names, (x, y), title="Training samples")}
     if isinstance(spec.input, Table):
-        header = [*spec.input.columns, "answer"]
-        shown = [
-            [f"{value:.3g}" for value in row] + [label]
-            for row, label in zip(some["input"].tolist(), _labels(dataset, some), strict=True)
-        ]
-        return {"samples": pictures.rows_table("Training samples, as the model sees them", header, shown)}
+        cells = [_cells(dataset, row) for row in some["input"]]
+        labels = _labels(dataset, some)
+        shown = [[*row.values(), label] for row, label in zip(cells, labels, strict=True)]
+        return {"samples": pictures.rows_table("Training samples", [*cells[0], "answer"], shown)}
     return {}
 
 
@@ -238,9 +239,16 @@ def _mistake(dataset: Dataset, split: Columns, row: int, true: str, said: str, c
     pixels = stored.numpy() if isinstance(dataset.spec.input, Image) else None
     values: tuple[tuple[str, str], ...] = ()
     if isinstance(dataset.spec.input, Table):
-        pairs = zip(dataset.spec.input.columns, stored.tolist(), strict=True)
-        values = tuple((name, f"{value:.3g}") for name, value in list(pairs)[:6])
+        values = tuple(list(_cells(dataset, stored).items())[:MOST_CELLS])
     return Mistake(true, said, confidence, split.origin(row), pixels, values)
+
+
+def _cells(dataset: Dataset, row: torch.Tensor) -> dict[str, str]:
+    """A row of a table by column, as the user would write it where the preprocessing tells."""
+    if isinstance(dataset.preprocess, TablePreprocess):
+        return read_back(dataset.preprocess, row)
+    assert isinstance(dataset.spec.input, Table)
+    return {name: said(value) for name, value in zip(dataset.spec.input.columns, row.tolist(), strict=True)}
 
 
 def _labels(dataset: Dataset, some: Columns) -> list[str]:
