@@ -46,8 +46,8 @@ CASES = {
     ),
     # Environments start anew at each save, in the undisturbed run as well.
     "control": (
-        "CartPole-v1 task.num_envs=8 task.rollout=32 task.minibatch=128 fit.epochs=9 fit.save_steps=2 fit.log_steps=3 "
-        "fit.evaluate_epochs=4 seed=7"
+        "CartPole-v1 task.num_envs=8 task.rollout=32 task.minibatch=128 fit.epochs=9 fit.save_steps=2 fit.log_steps=4 "
+        "fit.evaluate_epochs=4 optim.ema=0.9 seed=7"
     ),
 }
 KEEP_ALL = "import deepen.engine.checkpoint as c; c.KEPT = 10**6; from deepen.cli import main; main()"

@@ -181,7 +181,7 @@ def _go(
         again = f"Make room, then: deepen resume {folder.path}"
         try:
             summary(prepared, settled, folder, end, saved)
-            if saved and end.stopped in ("finished", "early", "time"):
+            if saved and folder.model.exists() and end.stopped in ("finished", "early", "time"):
                 tell(prepared, settled, folder, findings, keeper.rows)
         except OSError as error:
             raise Failed(f"{checkpoint.no_room(error, folder.path, REPORT_BYTES)} {again}", run) from error
@@ -189,6 +189,12 @@ def _go(
             raise Failed(end.text, run)
         if not saved:
             raise Failed(f"The last state could not be saved to {folder.path}. {again}", run)
+        if end.stopped != "interrupted" and not folder.model.exists():
+            raise Failed(
+                f"No evaluation gave a number for {prepared.task.goal.metric}, so there is no best model in "
+                f"{folder.path}. Try a lower optim.lr, or another task.goal.",
+                run,
+            )
         if end.stopped == "interrupted":
             raise Interrupted(run)
     return run

@@ -271,3 +271,35 @@ def test_a_folder_that_cannot_be_written(small_disk: Path) -> None:
         assert model.predict(torch.zeros(1, 8, 8, dtype=torch.uint8))
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+
+def test_a_training_without_a_single_score_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepen.prepare import Prepared
+
+    real = Prepared.validate
+
+    def lost(prepared: Prepared, model: nn.Module) -> dict[str, float]:
+        return dict.fromkeys(real(prepared, model), float("nan"))
+
+    monkeypatch.setattr(Prepared, "validate", lost)
+    with pytest.raises(Failed, match="No evaluation gave a number for accuracy"):
+        train(tmp_path)
+
+
+def test_running_statistics_that_are_no_numbers_end_a_training(tmp_path: Path) -> None:
+    class Statistics(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = nn.Linear(64, 10)
+            self.register_buffer("seen", torch.zeros(1))
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            if self.training:
+                self.seen += float("inf")
+            answer: Tensor = self.answer(pictures.flatten(1))
+            return answer
+
+    settings = {"fit.epochs": 2, "plan": "fp32", "device": "cpu"}
+    with pytest.raises(Failed, match="seen was the first of the weights to be so") as caught:
+        deepen.train("digits", model=Statistics(), runs=tmp_path, **settings)
+    assert not (caught.value.run.path / "model").exists()

@@ -232,7 +232,7 @@ class _Loop:
 
     def _finite_weights(self) -> bool:
         """Scores alone do not tell: the accuracy of a model that answers NaN is a number."""
-        return all(bool(torch.isfinite(weight).all()) for weight in self._evaluated.parameters())
+        return _not_finite(self._evaluated) is None
 
     def _why_stop(self, started: float) -> Stopped | None:
         limits = self.t.recipe.fit
@@ -296,9 +296,9 @@ class _Loop:
 
     def _first_culprit(self) -> str:
         t = self.t
-        for name, weight in t.model.named_parameters():
-            if not torch.isfinite(weight).all():
-                return f"the weights of {name} were the first to be so"
+        broken = _not_finite(t.model)
+        if broken is not None:
+            return f"{broken} was the first of the weights to be so"
         found: list[str] = []
 
         def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -336,6 +336,14 @@ class _Silent:
         self.step = step
 
     def __call__(self, loss: Tensor, part: str = "model") -> None: ...
+
+
+def _not_finite(model: nn.Module) -> str | None:
+    """The first of its parameters and running statistics that is not."""
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            return name
+    return None
 
 
 def _slices(size: int, pieces: int) -> list[slice]:
