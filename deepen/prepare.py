@@ -117,12 +117,34 @@ def load(source: str, settings: dict[str, Any]) -> tuple[Dataset, Recipe, str]:
     """The data set behind a known name or a path, a draft of its recipe, and the reason why it was read so."""
     entry, reason = find_source(source)
     draft = recipes.blank(_lasting(source, entry), entry.name, "", "")
+    chosen = []
     for key, value in settings.items():
         if key == "seed" or key.startswith("data.") or key in vars(draft.data):
             draft.set(key, value)
+            chosen.append(draft.full(key))
     if draft.data.test is not None and Path(draft.data.test).exists():
         draft.data.test = str(Path(draft.data.test).resolve())
-    return entry.load().load(source, draft.data, draft.seed), draft, reason
+    dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
+    _heeded(dataset, draft, chosen)
+    return dataset, draft, reason
+
+
+def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
+    """Raise `Misuse` for a setting of the data that this data cannot follow, rather than pass over it in silence."""
+    seen, values = dataset.spec.input, draft.keys()
+    for key in chosen:
+        if dataset.acting and key.startswith("data."):
+            raise Misuse(
+                f"{key}={values[key]} has no meaning for {dataset.name}, whose data comes from acting: leave it out."
+            )
+        if key not in ("data.size", "data.channels") or values[key] is None:
+            continue
+        if not isinstance(seen, Image):
+            raise Misuse(f"{key}={values[key]} is for pictures and {dataset.name} has none: leave it out.")
+        if values[key] != (max(seen.height, seen.width) if key == "data.size" else seen.channels):
+            raise Misuse(
+                f"{key}={values[key]} cannot be followed: {dataset.name} stays {seen.height}x{seen.width}x{seen.channels}."
+            )
 
 
 def prepare(source: str, task: str | None, model: str | nn.Module | None, settings: dict[str, Any]) -> Prepared:
