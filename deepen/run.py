@@ -14,6 +14,7 @@ from deepen.deploy import bundle
 from deepen.engine import evaluate
 from deepen.engine.run import Folder
 from deepen.errors import Problem
+from deepen.insight import report
 from deepen.recipe import Recipe
 from deepen.tasks.measures import intervals
 
@@ -107,6 +108,7 @@ class Run:
             looks=looks,
         )
         self.folder.write(f"evaluation-{split}.json", evaluation.to_json())
+        report.recount(self.folder.report, looks)
         return evaluation
 
     def data(self) -> Dataset:

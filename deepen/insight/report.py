@@ -82,8 +82,22 @@ class Content:
 
 def write(path: Path, content: Content) -> None:
     """Write the report, whole or not at all. Raises `OSError` when the file cannot be written."""
+    _replace(path, render(content))
+
+
+def recount(path: Path, looks: int) -> None:
+    """Bring a written report up to date with the looks at the test split. Raises `OSError`."""
+    if not path.is_file():
+        return
+    before, opening, rest = path.read_text(encoding="utf-8").partition(parts.LOOKS[0])
+    _, closing, after = rest.partition(parts.LOOKS[1])
+    if closing:
+        _replace(path, before + opening + parts.sealed(looks) + closing + after)
+
+
+def _replace(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
-    part.write_text(render(content), encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 

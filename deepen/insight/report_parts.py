@@ -121,12 +121,17 @@ def scores(
     else:
         who = f"{samples:,} validation samples" if samples else "the validation split"
         told = f"Measured with the best weights on {who}. These also chose the weights, so expect a little less on new data."
-        told += "" if looks is None else f" {_sealed(looks)}"
+        told += "" if looks is None else f" {LOOKS[0]}{sealed(looks)}{LOOKS[1]}"
     body += f'<p class="mute">{told}</p>'
     return section("How good it is", body)
 
 
-def _sealed(looks: int) -> str:
+LOOKS = ('<span id="looks">', "</span>")
+"""Around what is said of the test split, so that a later look can bring it up to date."""
+
+
+def sealed(looks: int) -> str:
+    """What is said of the test split after so many looks."""
     if not looks:
         return "The test split is still sealed; <code>deepen evaluate</code> opens it and counts the look."
     times = "once" if looks == 1 else f"{looks:,} times"
