@@ -292,8 +292,8 @@ def _run(words: list[str], as_json: bool) -> tuple[int, dict[str, Any] | None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0, None
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        code, text = 1, f"{error.strerror or error}{where}."
+        place = f"{error.filename}: " if error.filename else ""
+        code, text = 1, f"The system refused a file or a connection: {place}{error.strerror or error}."
     print(f"deepen: {visible(text)}", file=sys.stderr)
     return code, {**known, "error": text, "exit": code} if as_json else None
 

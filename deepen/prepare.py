@@ -208,6 +208,8 @@ def build(
             )
         model = registry.find("model", recipe.model_name).load().build(dataset.spec, recipe.model)
     task.parts(model)  # says what the model lacks for the task
+    if isinstance(task, Acting) and recipe.fit.accumulate > 1:
+        raise Misuse("fit.accumulate divides batches of data; this task acts for its data. Leave it at 1.")
     loader = None
     if not dataset.acting:
         task.study(dataset.train, dataset.preprocess)

@@ -92,6 +92,11 @@ class Model:
         `inputs` is a path or several of them, one array with a leading dimension for samples, or a list of items.
         Each answer has `input` and what the task says of it (`category`, `probability`, `top`; `quantity`; ...).
         """
+        if isinstance(self.task, Generates):
+            raise Problem(
+                f"A model for '{self.facts['task']['name']}' makes samples out of nothing and answers no input. "
+                "Use `deepen generate` on it instead."
+            )
         names, items = self._items(inputs)
         answers = self.task.answer(self._outputs(items))
         return [{"input": name, **answer} for name, answer in zip(names, answers, strict=True)]
