@@ -195,7 +195,7 @@ class Recipe:
         if key in known:
             section, name = key.split(".", 1)
             return section, name
-        owners = [full for full in known if full.partition(".")[2] == key]
+        owners = [full for full in known if key and full.partition(".")[2] == key]
         if len(owners) == 1:
             return self._place(owners[0])
         if owners:

@@ -1,0 +1,41 @@
+"""Specs: shapes, widths, and JSON there and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from deepen.spec import KINDS, Action, Category, Image, Nothing, Observation, Quantity, Spec, Table
+
+INPUTS: list[Any] = [Image(3, 28, 30), Table(("a", "NA", "猫")), Observation((4,), "CartPole-v1"), Observation((2, 3))]
+OUTPUTS: list[Any] = [
+    Category(("10", "NA", " b", "猫")),
+    Quantity(("price",), (2.5,), (0.1,)),
+    Quantity(("x", "y")),
+    Action(("left", "right")),
+    Nothing(),
+]
+
+
+@pytest.mark.parametrize("input", INPUTS)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_json_there_and_back(input: Any, output: Any) -> None:
+    spec = Spec(input, output)
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_shapes_and_widths() -> None:
+    assert [part.shape for part in INPUTS] == [(3, 28, 30), (3,), (4,), (2, 3)]
+    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 0]
+    assert [Spec(part, Nothing()).input_size for part in INPUTS] == [2520, 3, 4, 6]
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert {type(part) for part in (*INPUTS, *OUTPUTS)} == set(KINDS.values())
+
+
+def test_an_unknown_kind_is_not_guessed() -> None:
+    with pytest.raises(KeyError):
+        Spec.from_json({"input": {"kind": "smell"}, "output": {"kind": "nothing"}})
