@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SHOWN_EVALUATIONS = 12
 LABEL = 8
-BAR = 32
+BAR, LEAST_BAR = 32, 8
 SIGNS = {"note": "[cyan]note[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
 JOINERS = "\u200c\u200d"
 """Not printable by themselves, but needed inside emoji and some scripts."""
@@ -316,13 +316,17 @@ class Console:
         return Group("", *([table] if rows else []), self._bar())
 
     def _bar(self) -> Table:
+        """How far it is; what a narrow terminal has no room for is left out, the time left last."""
         now, pace, left = self._pace()
         said = [f"{int(now):,}/{self.total:,}", pace, left]
+        if LEAST_BAR + sum(map(len, said)) + 6 > self.out.width:
+            said = [said[0], left]
+        width = min(BAR, self.out.width - sum(map(len, said)) - 2 * len(said))
         bar = Table.grid(padding=(0, 2))
-        for _ in range(4):
+        drawn = [ProgressBar(total=self.total, completed=now, width=width)] if width >= LEAST_BAR else []
+        for _ in (*drawn, *said):
             bar.add_column(no_wrap=True)
-        width = max(8, min(BAR, self.out.width - sum(map(len, said)) - 7))
-        bar.add_row(ProgressBar(total=self.total, completed=now, width=width), *said)
+        bar.add_row(*drawn, *said)
         return bar
 
 
