@@ -7,6 +7,7 @@ half-written one is noticed when it is opened, and the one before it is used.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -137,7 +138,10 @@ def save(root: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any
     except DamageError as error:
         raise OSError(f"the checkpoint was written but does not read back: {error}") from error
     for old in folders(root)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+        going = root / f"{UNFINISHED}gone-{old.name}"  # half deleted, it must not look like a checkpoint
+        with contextlib.suppress(OSError):  # one too many does no harm
+            old.rename(going)
+            shutil.rmtree(going)
 
 
 def folders(root: Path) -> list[Path]:

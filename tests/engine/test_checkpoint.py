@@ -141,6 +141,25 @@ def test_an_older_one_goes_only_after_the_new_one_was_read_back(
     assert [path.name[-1] for path in checkpoint.folders(tmp_path)] == ["3", "2", "1"]
 
 
+def test_cut_off_while_it_deletes_no_half_checkpoint_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 1, 2)
+
+    def torn(path: Path, ignore_errors: bool = False) -> None:
+        if "step-000000001" in path.name:
+            (path / "state.json").unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", torn)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path, 3)
+    assert [path.name[-1] for path in checkpoint.folders(tmp_path)] == ["3", "2"]
+    for folder in checkpoint.folders(tmp_path):
+        checkpoint.verify(folder)
+    checkpoint.latest(tmp_path)
+    assert sorted(path.name[-1] for path in tmp_path.iterdir()) == ["2", "3"]
+
+
 @pytest.mark.parametrize("stage", ["mkdir", "save_file", "write_text", "fsync", "rename"])
 def test_a_failing_save_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
     save(tmp_path, 1, 2)
