@@ -155,6 +155,8 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
         registry.find("task", task)
     dataset, draft, reason = load(source, settings)
     task = task or natural_task(dataset.spec)
+    doing = registry.find("task", task).load()
+    doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
     kind, side = shape_of(dataset.spec)
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None

@@ -71,8 +71,6 @@ def refused(done: Any, code: int, *words: str) -> None:
         ("train digits validation_fraction=2", "above 0 and below 1"),
         ("train digits augment.erase=7", "from 0 to 1"),
         ("train digits --target colour", "column of a table"),
-        ("train digits --as control", "no usual model"),
-        ("train digits --as regress", "no usual model"),
         ("train CartPole-v1 accumulate=2", "Leave it at 1"),
         ("train CartPole-v1 find_lr=true", "optim.lr"),
         ("train CartPole-v1 limit=5", "comes from acting"),
@@ -100,9 +98,12 @@ def test_an_empty_word(call: Any) -> None:
     ("words", "told"),
     [
         ("train iris --model cnn", "works on pictures"),
+        ("train digits --as control", "acts in an environment"),
+        ("train digits --as regress", "a number, not category"),
+        ("train iris --as gan", "gan draws pictures"),
         ("train iris augment.shift=2", "augment.*"),
         ("train iris --as regress --model mlp", "a number, not category"),
-        ("train diabetes --as classify --model mlp", "a class, not quantity"),
+        ("train diabetes --as classify --model mlp", "answer=class"),
         ("train digits --as gan --model mlp", "generator"),
         ("train digits --as classify --model dcgan", "does not"),
         ("train digits --as classify --model actor-critic", "acts in an environment"),
@@ -388,7 +389,10 @@ def test_no_network(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("urllib.request.OpenerDirector.open", unreached)
     done = call("train", "mnist")
     assert done.code == 1
-    assert all(word in done.err for word in ("https://", "not reached", "put the file at", str(tmp_path / "data")))
+    assert all(
+        word in done.err
+        for word in ("https://", "not reached", "put the file at", str(tmp_path / "data"), "DEEPEN_DATA")
+    )
     assert "Traceback" not in done.err
 
 

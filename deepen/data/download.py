@@ -102,7 +102,7 @@ def fetch(
         tried.append(f"{url} ({reason})")
     raise Problem(
         f"'{target.name}' could not be downloaded. Tried: {'; '.join(tried)}. "
-        f"Without a network, put the file at '{target}' by hand."
+        f"Without a network, put the file at '{target}' by hand, or set DEEPEN_DATA to the folder that has it."
     )
 
 

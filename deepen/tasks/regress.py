@@ -42,7 +42,9 @@ def natural(spec: Spec) -> bool:
 
 def build(spec: Spec, config: Config) -> Regress:
     if not isinstance(spec.output, Quantity):
-        raise Problem(f"regress needs data whose target is a number, not {type(spec.output).__name__.lower()}.")
+        kind = type(spec.output).__name__.lower()
+        hint = " For a table, name a column of numbers with --target." if kind == "category" else ""
+        raise Problem(f"regress needs data whose target is a number, not {kind}.{hint}")
     if config.delta <= 0:
         raise Misuse(f"task.delta={config.delta} is not usable: expected more than 0.")
     return Regress(spec, config)
