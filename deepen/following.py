@@ -9,7 +9,7 @@ from typing import Any
 from deepen import recipe as recipes
 from deepen import registry
 from deepen.prepare import UNLIMITED
-from deepen.recipe import CUSTOM, Recipe, as_text, blank
+from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
 from deepen.run import Run
 from deepen.spec import Image, Spec, Table
 from deepen.tasks.base import Acting, Generates, Task
@@ -38,6 +38,8 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
     elif not isinstance(task, Acting):
         kinds = {Image: "PICTURE", Table: "TABLE"}
         steps.append((f"deepen predict {run} {kinds.get(type(task.spec.input), 'INPUT')}", "answers for new inputs"))
+    if not Path(recipe.source).exists():
+        steps.append(("deepen train PATH", "the same on your own pictures or table"))
     return steps
 
 
@@ -54,11 +56,11 @@ def sealed(run: Run) -> bool:
     return bool(run.folder.read("data.json")["samples"]["test"])
 
 
-def usual(recipe: Recipe, kind: str, side: int | None, samples: int) -> Recipe:
+def usual(recipe: Recipe, seen: Seen) -> Recipe:
     """The recipe that data, task and model get when nothing else is said."""
     made = blank(recipe.source, recipe.reader, recipe.task_name, recipe.model_name)
     own = recipe.model_name.startswith(CUSTOM)
-    known = recipes.choose(recipe.source, kind, side, recipe.task_name, None if own else recipe.model_name, samples)
+    known = recipes.choose(recipe.source, seen, recipe.task_name, None if own else recipe.model_name)
     for key, value in known.settings.items() if known else ():
         if not (own and key.startswith("model.")):
             made.set(key, value)

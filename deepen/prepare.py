@@ -26,7 +26,7 @@ from deepen.engine import evaluate, lr_finder, optim, plan, schedule
 from deepen.engine.trial import trial_of
 from deepen.errors import Misuse, Problem, unknown
 from deepen.randomness import reseed
-from deepen.recipe import KnownGood, Recipe
+from deepen.recipe import KnownGood, Recipe, Seen
 from deepen.spec import Image, Spec
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
 
@@ -157,14 +157,14 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     task = task or natural_task(dataset.spec)
     doing = registry.find("task", task).load()
     doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
-    kind, side = shape_of(dataset.spec)
+    seen = seen_in(dataset)
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None
-    known = recipes.choose(source, kind, side, task, named, len(dataset.train))
+    known = recipes.choose(source, seen, task, named)
     name = f"{recipes.CUSTOM}{type(own).__qualname__}" if own is not None else named or (known.model if known else None)
     if name is None:
         raise Misuse(
-            f"There is no usual model for '{task}' on {kind} data: name one with --model. `deepen list` has them."
+            f"There is no usual model for '{task}' on {seen.kind} data: name one with --model. `deepen list` has them."
         )
     recipe = recipes.blank(draft.source, draft.reader, task, name)
     if known is not None:
@@ -293,10 +293,13 @@ def settle(prepared: Prepared) -> Settled:
     return Settled(str(choice.plan), choice.reason, steps, recipe.optim.lr if recipe.fit.find_lr else None)
 
 
-def shape_of(spec: Spec) -> tuple[str, int | None]:
-    """Kind and longest side of the input, by which a known-good recipe is chosen."""
-    seen = spec.input
-    return type(seen).__name__.lower(), max(seen.height, seen.width) if isinstance(seen, Image) else None
+def seen_in(dataset: Dataset) -> Seen:
+    """What of the data decides which known-good recipe is nearest."""
+    shown, samples = dataset.spec.input, len(dataset.train)
+    kind = type(shown).__name__.lower()
+    if isinstance(shown, Image):
+        return Seen(kind, samples, max(shown.height, shown.width), shown.channels)
+    return Seen(kind, samples)
 
 
 def natural_task(spec: Spec) -> str:

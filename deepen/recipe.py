@@ -263,6 +263,20 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What of the data decides which known-good recipe is nearest."""
+
+    kind: str
+    """Of the input: image, table, observation."""
+    samples: int
+    """Of the training split."""
+    side: int | None = None
+    """The longer one of pictures, in pixels."""
+    channels: int | None = None
+    """Of pictures."""
+
+
+@dataclass(frozen=True)
 class KnownGood:
     """A file of `recipes/`: settings that are known to work, with their command, time and expected score."""
 
@@ -276,23 +290,25 @@ class KnownGood:
     time: str
     expect: str
     max_side: int | None = None
+    channels: int | None = None
+    """1 for grey pictures, 3 for colour: a mirrored photograph is one still, a mirrored digit is not."""
     max_samples: int | None = None
     """Largest training split that this is for: a hundred rows need other batches than a hundred thousand."""
     default: bool = True
 
-    def fits(
-        self, source: str, kind: str, side: int | None, task: str, model: str | None, samples: int | None = None
-    ) -> int:
+    def fits(self, source: str, seen: Seen, task: str, model: str | None) -> int:
         """How closely this answers what was asked, 0 for not at all."""
         if task != self.task or (model != self.model if model else not self.default):
             return 0
         if self.data is not None:
-            return 4 if self.data == source else 0
-        if self.kind != kind or (self.max_side is not None and (side is None or side > self.max_side)):
+            return 9 if self.data == source else 0
+        if self.kind != seen.kind or self.channels not in (None, seen.channels):
             return 0
-        if self.max_samples is not None and (samples is None or samples > self.max_samples):
+        if self.max_side is not None and (seen.side is None or seen.side > self.max_side):
             return 0
-        return 3 if self.max_side is not None or self.max_samples is not None else 2
+        if self.max_samples is not None and seen.samples > self.max_samples:
+            return 0
+        return 2 + sum(limit is not None for limit in (self.max_side, self.max_samples, self.channels))
 
 
 def known_good() -> list[KnownGood]:
@@ -305,11 +321,9 @@ def known_good() -> list[KnownGood]:
     return found
 
 
-def choose(
-    source: str, kind: str, side: int | None, task: str, model: str | None, samples: int | None = None
-) -> KnownGood | None:
+def choose(source: str, seen: Seen, task: str, model: str | None) -> KnownGood | None:
     """The known-good recipe nearest to (data, task, model); None when there is none for that model."""
-    ranked = [(recipe.fits(source, kind, side, task, model, samples), recipe) for recipe in known_good()]
+    ranked = [(recipe.fits(source, seen, task, model), recipe) for recipe in known_good()]
     rank, best = max(ranked, key=lambda pair: pair[0], default=(0, None))
     return best if rank else None
 

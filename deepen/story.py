@@ -22,7 +22,7 @@ from deepen.following import chosen, command, next_steps, usual
 from deepen.insight import answers, audit, curves, pictures
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
-from deepen.prepare import Prepared, Settled, augmenter_of, shape_of
+from deepen.prepare import Prepared, Settled, augmenter_of, seen_in
 from deepen.randomness import generator
 from deepen.recipe import CUSTOM
 from deepen.spec import Category, Image, Quantity, Table
@@ -61,8 +61,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
     confusion = None
     if isinstance(output, Category) and "logits" in rows:
         confusion = answers.count_answers(rows["target"].numpy(), rows["logits"].argmax(1).numpy(), len(output.names))
-    kind, side = shape_of(dataset.spec)
-    changed = chosen(recipe, usual(recipe, kind, side, len(dataset.train)))
+    changed = chosen(recipe, usual(recipe, seen_in(dataset)))
     content = Content(
         name=folder.path.name,
         data=dataset.name,

@@ -11,7 +11,7 @@ import pytest
 from deepen import recipe as recipes
 from deepen import registry
 from deepen.errors import Misuse
-from deepen.recipe import PLAIN, SECTIONS, KnownGood, Recipe, as_text, blank, choose, known_good
+from deepen.recipe import PLAIN, SECTIONS, KnownGood, Recipe, Seen, as_text, blank, choose, known_good
 
 
 def made() -> Recipe:
@@ -156,21 +156,24 @@ def test_the_nearer_recipe_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = [
         known(name="any"),
         known(name="small", max_side=32),
+        known(name="colour", max_side=32, channels=3),
         known(name="mnist", data="mnist", kind=None),
         known(name="second", model="cnn", default=False),
         known(name="rows", kind="table", max_samples=100),
     ]
     monkeypatch.setattr(recipes, "known_good", lambda: shelf)
 
-    def found(*asked: Any) -> str | None:
-        best = choose(*asked)
+    def found(source: str, seen: Seen, task: str = "classify", model: str | None = None) -> str | None:
+        best = choose(source, seen, task, model)
         return None if best is None else best.name
 
-    assert found("mnist", "image", 28, "classify", None) == "mnist"
-    assert found("pets", "image", 28, "classify", None) == "small"
-    assert found("pets", "image", 200, "classify", None) == "any"
-    assert found("pets", "image", 200, "classify", "cnn") == "second"
-    assert found("pets", "image", 200, "regress", None) is None
-    assert found("rows.csv", "table", None, "classify", None, 100) == "rows"
-    assert found("rows.csv", "table", None, "classify", None, 101) is None
-    assert found("pets", "image", 200, "classify", "lenet") is None
+    small, large = Seen("image", 500, 28, 1), Seen("image", 500, 200, 3)
+    assert found("mnist", small) == "mnist"
+    assert found("pets", small) == "small"
+    assert found("pets", Seen("image", 500, 28, 3)) == "colour"
+    assert found("pets", large) == "any"
+    assert found("pets", large, model="cnn") == "second"
+    assert found("pets", large, "regress") is None
+    assert found("rows.csv", Seen("table", 100)) == "rows"
+    assert found("rows.csv", Seen("table", 101)) is None
+    assert found("pets", large, model="lenet") is None
