@@ -28,9 +28,9 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
         ]
     steps = []
     if isinstance(task, Acting):
-        steps.append((f"deepen evaluate {run}", "plays new episodes, and counts how often that was looked at"))
+        steps.append((f"deepen evaluate {run}", "plays new episodes, and counts the look"))
     elif sealed:
-        steps.append((f"deepen evaluate {run}", "opens the sealed test split, and counts it"))
+        steps.append((f"deepen evaluate {run}", "opens the sealed test split, and counts the look"))
     else:
         steps.append((f"deepen evaluate {run} --split validation", "the scores in full; there is no test split"))
     if isinstance(task, Generates):
@@ -38,8 +38,10 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
     elif not isinstance(task, Acting):
         kinds = {Image: "PICTURE", Table: "TABLE"}
         steps.append((f"deepen predict {run} {kinds.get(type(task.spec.input), 'INPUT')}", "answers for new inputs"))
-    if not Path(recipe.source).exists():
-        steps.append(("deepen train PATH", "the same on your own pictures or table"))
+    if not isinstance(task, Acting) and not Path(recipe.source).exists():
+        way = f" --as {recipe.task_name}" if isinstance(task, Generates) else ""
+        own = "pictures" if isinstance(task.spec.input, Image) else "table"
+        steps.append((f"deepen train PATH{way}", f"the same on your own {own}"))
     return steps
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ class Interrupted(Problem):
     exit_code = 130
 
     def __init__(self, run: Run) -> None:
-        super().__init__(f"Stopped, with the state saved. Go on with: deepen resume {run.path}")
+        super().__init__(f"Stopped, with the state saved. Go on with: deepen resume {shlex.quote(str(run.path))}")
         self.run = run
 
 
@@ -178,7 +179,7 @@ def _go(
         assert end.kind == "end"
         run = Run(folder.path)
         saved = end.saved and keeper.unsaved is None
-        again = f"Make room, then: deepen resume {folder.path}"
+        again = f"Make room, then: deepen resume {shlex.quote(str(folder.path))}"
         try:
             summary(prepared, settled, folder, end, saved)
             if saved and folder.model.exists() and end.stopped in ("finished", "early", "time"):
