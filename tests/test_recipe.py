@@ -127,9 +127,8 @@ def test_known_good_recipes_can_be_followed(known: KnownGood) -> None:
     for key, value in known.settings.items():
         recipe.set(key, value)
     assert known.command.startswith("deepen train ")
-    assert known.fits(
-        known.data or "somewhere", known.kind or "", known.max_side, known.task, known.model, known.max_samples
-    )
+    seen = Seen(known.kind or "", known.max_samples or 500, known.max_side, known.channels)
+    assert known.fits(known.data or "somewhere", seen, known.task, known.model)
 
 
 def test_names_are_those_of_the_files() -> None:
