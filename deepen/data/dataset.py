@@ -77,7 +77,8 @@ class Columns:
         """
         array = self.arrays["input"]
         words_count = -(-array[:1].numel() * array.element_size() // 8)
-        multipliers = np.random.default_rng(20240229).integers(1, 2**63, size=words_count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        drawn = np.random.default_rng(20240229).integers(1, 2**63, size=words_count, dtype=np.uint64)
+        multipliers = drawn * np.uint64(2) + np.uint64(1)
         hashes = np.empty(len(self), dtype=np.uint64)
         for start in range(0, len(self), 4096):
             chunk = array[start : start + 4096].contiguous().reshape(min(4096, len(self) - start), -1).numpy()
