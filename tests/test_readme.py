@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deepen import cli, registry
-from deepen.recipe import blank, choose
+from deepen.recipe import Seen, blank, choose
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BUNDLED = {"digits", "iris", "wine", "breast-cancer", "diabetes", "xor", "moons", "circles", "spirals"}
@@ -57,7 +57,7 @@ def test_every_command_is_understood(words: list[str]) -> None:
     task, model = bound.kwargs.get("task"), bound.kwargs.get("model")
     acts = re.search(r"-v\d+$", source) is not None
     natural, kind = ("control", "observation") if acts else ("classify", "image")
-    known = choose(source, kind, 28, task or natural, model)
+    known = choose(source, Seen(kind, 1000, 28, 1), task or natural, model)
     task, model = task or (known.task if known else natural), model or (known.model if known else "mlp")
     own = "environments" if acts else "tables" if "." in source else "folder"
     reader = source if source in registry.entries("data") else own
