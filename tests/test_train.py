@@ -156,7 +156,7 @@ def test_nan_ends_with_a_sentence_and_keeps_the_last_good_state(tmp_path: Path) 
             answer: Tensor = self.answer(pictures.flatten(1)) * (float("nan") if self.calls > 15 else 1.0)
             return answer
 
-    settings = {"fit.epochs": 5, "plan": "fp32", "device": "cpu"}
+    settings = {"fit.epochs": 5, "fit.batch_size": 128, "plan": "fp32", "device": "cpu"}
     with pytest.raises(Failed, match=r"NaN or infinite at step 15 \(learning rate .*; .*optim.lr") as caught:
         deepen.train("digits", model=Breaks(), runs=tmp_path, **settings)
     run = caught.value.run
