@@ -94,7 +94,7 @@ def train(
     settled = settle(prepared)
     recipe = prepared.recipe
     stem = Path(recipe.source).name.partition(".")[0] or "data"
-    name = f"{stem}-{recipe.task_name}-{recipe.model_name.rpartition(':')[2].lower()}"
+    name = f"{stem}-{recipe.task_name}-{recipe.model_name.rpartition(':')[2].rpartition('<locals>.')[2].lower()}"
     folder = Folder.create(Path(runs), name, recipe)
     with folder.locked():
         folder.write("environment.json", {"deepen": VERSION, **device.environment(prepared.device)})
