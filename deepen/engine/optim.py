@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deepen.engine.muon import Muon
+from deepen.engine.stepper import Adam, Stepper
 from deepen.errors import unknown
 from deepen.recipe import Optim
 
@@ -25,7 +26,7 @@ class Kind:
     """An optimizer of the table: its usual rate and how it is built for some parameters."""
 
     lr: float
-    build: Callable[[Parameters, Optim, float], torch.optim.Optimizer]
+    build: Callable[[Parameters, Optim, float], torch.optim.Optimizer | Stepper]
 
 
 OPTIMIZERS: dict[str, Kind] = {
@@ -39,11 +40,8 @@ OPTIMIZERS: dict[str, Kind] = {
     ),
     "rmsprop": Kind(1e-3, lambda params, o, lr: torch.optim.RMSprop(params, lr, eps=o.eps)),
     "adagrad": Kind(1e-2, lambda params, o, lr: torch.optim.Adagrad(params, lr, eps=o.eps)),
-    "adam": Kind(1e-3, lambda params, o, lr: torch.optim.Adam(params, lr, o.betas, o.eps, fused=_fused(params))),
-    "adamw": Kind(
-        1e-3,
-        lambda params, o, lr: torch.optim.AdamW(params, lr, o.betas, o.eps, weight_decay=0.0, fused=_fused(params)),
-    ),
+    "adam": Kind(1e-3, lambda params, o, lr: Adam(params, lr, o.betas, o.eps)),
+    "adamw": Kind(1e-3, lambda params, o, lr: Adam(params, lr, o.betas, o.eps)),
     "muon": Kind(0.02, lambda params, o, lr: Muon(params, lr, o.momentum)),
 }
 
@@ -75,7 +73,7 @@ class Optimizer:
         self.lr = peak_lr(config)
         self.parameters = [p for p in part.parameters() if p.requires_grad]
         self.decayed = [p for p in self.parameters if p.ndim >= 2]
-        self.members: list[tuple[torch.optim.Optimizer, float]] = []
+        self.members: list[tuple[torch.optim.Optimizer | Stepper, float]] = []
         """Each with its peak rate."""
         if config.name == "muon":
             # The first layer sees raw inputs and the last one answers: neither is a matrix between hidden spaces.

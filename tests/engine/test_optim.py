@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -217,3 +219,20 @@ def test_muon_gives_the_rest_to_adamw() -> None:
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_a_part_without_parameters_is_no_fault(name: str) -> None:
     Optimizer(nn.Flatten(), Optim(name=name)).step(1.0)
+
+
+def test_the_compiler_is_not_imported() -> None:
+    """It takes a second, and nothing here is compiled."""
+    code = """
+import sys, torch
+from deepen.engine.optim import Optimizer
+from deepen.recipe import Optim
+module = torch.nn.Linear(2, 2)
+for name in ("adam", "adamw", "muon"):
+    optimizer = Optimizer(module, Optim(name=name))
+    module(torch.ones(1, 2)).sum().backward()
+    optimizer.step(1.0)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
