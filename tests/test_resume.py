@@ -27,6 +27,8 @@ SETTINGS: dict[str, Any] = {
     "model.widths": (8,),
     "model.dropout": 0.3,
     "fit.epochs": 3,
+    "fit.batch_size": 128,
+    "fit.evaluate_epochs": 1,
     "fit.save_steps": 3,
     "fit.log_steps": 4,
     "fit.accumulate": 2,

@@ -23,7 +23,7 @@ from deepen.data import dataset as datasets
 from deepen.engine import checkpoint
 from deepen.training import Failed
 
-TINY: dict[str, Any] = {"model.widths": (8,), "fit.epochs": 2, "plan": "fp32", "device": "cpu"}
+TINY: dict[str, Any] = {"model.widths": (8,), "fit.epochs": 2, "fit.batch_size": 128, "plan": "fp32", "device": "cpu"}
 
 
 def weights(run: Run) -> dict[str, Tensor]:
