@@ -243,7 +243,7 @@ def interrupted(root: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_file", At(checkpoint.save_file, 1, interrupt))
         with pytest.raises(Interrupted) as caught:
-            deepen.train(source, model="mlp", runs=root, **settings, **{"fit.batch_size": 8})
+            deepen.train(source, model="mlp", runs=root, **(settings | {"fit.batch_size": 8}))
     return caught.value.run
 
 
