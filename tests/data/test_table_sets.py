@@ -159,10 +159,9 @@ def test_real_california():
         ("classify", 29_305, "table-classify-mlp"),
         ("regress", 310, "table-regress-mlp-small"),
         ("regress", 14_448, "table-regress-mlp"),
-        ("regress", None, "table-regress-mlp"),
     ],
 )
 def test_recipes_for_tables_go_by_the_number_of_rows(task, samples, name):
-    known = recipe.choose("some.csv", "table", None, task, None, samples)
+    known = recipe.choose("some.csv", recipe.Seen("table", samples), task, None)
     assert known is not None
     assert known.name == name
