@@ -305,7 +305,7 @@ def test_a_line_of_a_gigabyte(tmp_path: Path) -> None:
     )
     measured = subprocess.run([sys.executable, "-c", measure, str(path)], capture_output=True, check=True, timeout=120)
     code, told, kilobytes = json.loads(measured.stdout)
-    assert code == 1
+    assert code == 1, told
     assert "line 2: longer than" in told
     assert "Traceback" not in told
     assert kilobytes < 700_000  # torch alone is some 250,000
