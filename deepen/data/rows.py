@@ -44,7 +44,9 @@ def _value(column: Number, part: np.ndarray) -> float | None:
     if column.gaps and part[1]:
         return None
     share = min(max(part[0] / 3, -1 + 1e-9), 1 - 1e-9)
-    return float(part[0] / math.sqrt(1 - share * share) * column.scale + column.fill)
+    value = float(part[0] / math.sqrt(1 - share * share) * column.scale + column.fill)
+    # float32 knows no more digits, and a zero should read as one
+    return round(value, 5 - math.floor(math.log10(column.scale))) + 0.0
 
 
 def _date(day: float) -> str:
