@@ -14,6 +14,8 @@ from torch import Tensor
 from deepen.data.columns import Choice, Column, Date, Number, TablePreprocess
 
 MISSING = "–"
+FAR = 300
+"""How many scales from the middle the squeezed number still tells about four digits of the cell."""
 
 
 def read_back(preprocess: TablePreprocess, row: Tensor) -> dict[str, str]:
@@ -29,7 +31,11 @@ def read_back(preprocess: TablePreprocess, row: Tensor) -> dict[str, str]:
 def _cell(column: Column, part: np.ndarray) -> str:
     if isinstance(column, Number):
         value = _value(column, part)
-        return MISSING if value is None else said(value)
+        if value is None:
+            return MISSING
+        bound = math.copysign(FAR * column.scale, value - column.fill) + column.fill
+        far = abs(value - column.fill) > FAR * column.scale
+        return f"{'over' if value > bound else 'under'} {said(bound)}" if far else said(value)
     if isinstance(column, Choice):
         names = [*column.values, *(["other"] * column.other), *([MISSING] * column.gaps)]
         return names[int(part.argmax())] if part.any() else "unknown"
