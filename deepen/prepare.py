@@ -6,6 +6,7 @@ once and written into the run.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -174,6 +175,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     chosen = {recipe.full(key) for key in settings}
     for key, value in settings.items():
         recipe.set(key, value)
+    recipe.data = draft.data  # its paths hold from any folder
     if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
         recipe.fit.epochs = UNLIMITED
     return build(recipe, known, reason, dataset, own)
@@ -283,14 +285,27 @@ def settle(prepared: Prepared) -> Settled:
         trial = trial_of(prepared.task, recipe, prepared.device)
         key = f"{recipe.task_name} {recipe.optim.name} {recipe.fit.batch_size} {recipe.fit.accumulate}"
         choice = plan.choose(recipe.plan, prepared.model, batches, trial, steps, prepared.device, recipe.seed, key)
-    if recipe.fit.minutes is not None and choice.step_seconds is not None:
+    if recipe.fit.minutes is not None:
+        step_seconds = choice.step_seconds or _step_seconds(prepared, choice.plan)
         started = time.perf_counter()
         prepared.validate(prepared.model)
         looking = time.perf_counter() - started
-        per_epoch = choice.step_seconds * prepared.steps_per_epoch + looking / recipe.fit.evaluate_epochs
+        per_epoch = step_seconds * prepared.steps_per_epoch + looking / recipe.fit.evaluate_epochs
         fitting = recipe.fit.minutes * 60 * TIME_MARGIN / per_epoch * prepared.steps_per_epoch
         steps = max(1, min(steps, int(fitting)))
     return Settled(str(choice.plan), choice.reason, steps, recipe.optim.lr if recipe.fit.find_lr else None)
+
+
+def _step_seconds(prepared: Prepared, chosen: plan.Plan) -> float:
+    """How long a step takes, its batch included: for an acting task most of it is acting."""
+    scratch = chosen.prepare(copy.deepcopy(prepared.model))
+    trial = trial_of(prepared.task, prepared.recipe, prepared.device)
+    stream = prepared.open_stream(0)
+    trial(scratch, chosen, [next(stream)])  # the first one pays for much that is done once
+    started = time.perf_counter()
+    for _ in range(plan.TRIAL_STEPS):
+        trial(scratch, chosen, [next(stream)])
+    return (time.perf_counter() - started) / plan.TRIAL_STEPS
 
 
 def seen_in(dataset: Dataset) -> Seen:

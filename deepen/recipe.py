@@ -126,7 +126,8 @@ class Fit:
     batch_size: int = 128
     """Samples in one update of the weights."""
     accumulate: int = 1
-    """Work through a batch in this many parts, to save memory. Order and result stay the same up to rounding."""
+    """Work through a batch in this many parts, to save memory. The order of samples stays, and so does the result up to
+    rounding, but for what sees a whole batch (batch normalisation) or draws for one (dropout)."""
     evaluate_epochs: float = 1
     """Passes between two looks at the validation split."""
     patience: int | None = None

@@ -21,6 +21,7 @@ import deepen
 from deepen import Misuse, Problem, Run
 from deepen.data import dataset as datasets
 from deepen.engine import checkpoint
+from deepen.prepare import prepare, settle
 from deepen.training import Failed
 
 TINY: dict[str, Any] = {"model.widths": (8,), "fit.epochs": 2, "fit.batch_size": 128, "plan": "fp32", "device": "cpu"}
@@ -304,3 +305,11 @@ def test_running_statistics_that_are_no_numbers_end_a_training(tmp_path: Path) -
     with pytest.raises(Failed, match="seen was the first of the weights to be so") as caught:
         deepen.train("digits", model=Statistics(), runs=tmp_path, **settings)
     assert not (caught.value.run.path / "model").exists()
+
+
+@pytest.mark.parametrize("plan", ["fp32", "auto"])
+def test_minutes_lay_the_schedule_over_the_steps_that_fit(plan: str) -> None:
+    """However the plan came about, the number of steps is measured and not the one of a training without end."""
+    prepared = prepare("iris", None, "mlp", {"fit.minutes": 0.05, "plan": plan})
+    steps = settle(prepared).total_steps
+    assert 1 <= steps < 100_000

@@ -42,7 +42,9 @@ class Columns:
     float32 [N, K]. Arrays may be memory-mapped. `origins` names samples for people: a file path, a line of a file.
     """
 
-    def __init__(self, arrays: dict[str, Tensor], origins: Sequence[str] | None = None, *, mapped: bool = False) -> None:
+    def __init__(
+        self, arrays: dict[str, Tensor], origins: Sequence[str] | None = None, *, mapped: bool = False
+    ) -> None:
         sizes = {len(array) for array in arrays.values()}
         assert len(sizes) == 1, f"columns of different length: { {name: len(a) for name, a in arrays.items()} }"
         self.arrays = arrays
@@ -151,7 +153,12 @@ class Finding:
 
 
 def to_columns(
-    encoded: Tensor, target: Tensor | None, index: np.ndarray, origins: Sequence[str] | None = None, *, mapped: bool = False
+    encoded: Tensor,
+    target: Tensor | None,
+    index: np.ndarray,
+    origins: Sequence[str] | None = None,
+    *,
+    mapped: bool = False,
 ) -> Columns:
     """The rows of one split out of arrays that hold all splits."""
     picked = torch.from_numpy(np.ascontiguousarray(index))

@@ -12,6 +12,7 @@ and whatever serves it give the same numbers for the same raw input.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -217,7 +218,8 @@ def _run(module: nn.Module, inputs: Tensor) -> Tensor:
     training = module.training
     module.eval()
     try:
-        output: Tensor = module(inputs)
+        held = next(itertools.chain(module.parameters(), module.buffers()), inputs)
+        output: Tensor = module(inputs.to(held.device))
     finally:
         module.train(training)
-    return output.float()
+    return output.float().cpu()

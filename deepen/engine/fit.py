@@ -80,8 +80,7 @@ def fit(training: Training, resumed: checkpoint.Checkpoint | None = None) -> Ite
     loop = _Loop(training)
     if resumed is not None:
         loop.restore(resumed)
-    with training.plan.precision():
-        yield from loop.run()
+    yield from loop.run()
 
 
 class _Loop:
@@ -133,7 +132,9 @@ class _Loop:
         t.model.train()
         while self.step < t.total_steps:
             try:
-                self._one_step(next(batches))
+                batch = next(batches)
+                with t.plan.precision():
+                    self._one_step(batch)
             except NonFiniteError:
                 yield self._non_finite()
                 return
@@ -159,7 +160,11 @@ class _Loop:
                 stopped = stopped or self._why_stop(started)
             # State that no later step could tell from a scheduled save: an acting task restarts its environments at one.
             if saving or (stopped is not None and not self.acting):
-                warning = self._save(started, stopped, final=stopped is not None or at_end)
+                try:
+                    warning = self._save(started, stopped, final=stopped is not None or at_end)
+                except NonFiniteError as error:
+                    yield self._non_finite(str(error))
+                    return
                 if warning is not None:
                     yield warning
                 if self.acting:
@@ -265,7 +270,7 @@ class _Loop:
         tensors = self.updater.state() | {f"sum.{name}": value for name, value in self.sums.items()}
         for name, value in tensors.items():
             if value.is_floating_point() and not torch.isfinite(value).all():
-                return self._report("warning", {}, text=f"Not saved at step {self.step}: {name} is not finite.")
+                raise NonFiniteError(name)
         state = {
             "updates": self.updater.updates,
             "history": self.history,
@@ -286,11 +291,13 @@ class _Loop:
             return self._report("warning", {}, text=text)
         return None
 
-    def _non_finite(self) -> Report:
-        """Ends the training; nothing non-finite has been saved."""
+    def _non_finite(self, state: str | None = None) -> Report:
+        """Ends the training; nothing non-finite has been saved. `state` names what of it was not finite, if no loss was."""
+        what = "The loss" if state is None else f"The state {state}"
+        why = "" if state is not None else f"{self._first_culprit()}. "
         text = (
-            f"The loss became NaN or infinite at step {self.step} (learning rate {self.updater.lr:.3g}); "
-            f"{self._first_culprit()}. The last good state is kept. Try a lower optim.lr, or optim.clip=1."
+            f"{what} became NaN or infinite at step {self.step} (learning rate {self.updater.lr:.3g}). {why}"
+            f"The last good state is kept. Try a lower optim.lr, or optim.clip=1."
         )
         return self._report("end", {}, stopped="nan", text=text)
 
@@ -314,7 +321,6 @@ class _Loop:
             batch = t.plan.place(next(t.open_stream(self.step)))
             if not torch.isfinite(batch["input"]).all():
                 return "the input of this batch already was"
-            self.updater.portion(1.0, complete=False)
             with torch.no_grad(), t.plan.autocast(t.device):
                 t.task.step(t.model, batch, _Silent(self.step))
         finally:

@@ -1,6 +1,6 @@
 """Plan: how a step runs on this machine.
 
-Precision, memory layout and compilation are chosen by a timed and checked trial on the first batches, not by rule: on one
+Precision and memory layout are chosen by a timed and checked trial on the first batches, not by rule: on one
 processor bfloat16 halves a step, on the next it doubles it, and for some shapes it is wrong. A candidate whose numbers stray
 from float32's is rejected, the fastest that is left is written into the run, and remembered on disk so that the same
 training on the same machine always takes the same plan (and gives the same weights).
@@ -30,7 +30,7 @@ from deepen.tasks.base import Batch
 
 WORDS = ("fp32", "fast_matmul", "bf16", "channels_last", "compile")
 TOLERANCE = 0.02
-"""Largest relative difference of any logged number from float32's, over the trial's steps."""
+"""Largest relative difference of a logged loss from float32's, over the trial's steps."""
 WORTH = 0.92
 """A candidate must need less than this share of float32's time: below that, noise decides."""
 TRIAL_STEPS = 4
@@ -84,7 +84,7 @@ class Plan:
 
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
-        """The whole training runs inside this: switches that belong to the process."""
+        """Each step runs inside this: a switch of the process. Evaluations run outside, in float32."""
         if not self.fast_matmul:
             yield
             return
@@ -128,21 +128,27 @@ def choose(
     """The plan that `text` names, or for `auto` the fastest one that computes what float32 computes."""
     if text != "auto":
         return Choice(Plan.parse(text), "as asked")
-    remembered = _remembered().get(_key(model, batches[0], device, key))
+    whole, this = _keys(model, batches[0], device, key, steps)
+    known = _remembered()
+    # What was settled for a training of this very length comes first: the same command takes the same plan again.
+    remembered = known.get(this, known.get(whole))
     if remembered is not None:
         plan = Plan.parse(remembered)
         _time(model, plan, batches[:1], trial, device, seed)
         seconds = _time(model, plan, batches, trial, device, seed)[0]
         return Choice(plan, "the fastest when this was first trained here", seconds)
-    _time(model, Plan(), batches[:1], trial, device, seed)  # the first step of a process pays for much that is done once
+    _time(
+        model, Plan(), batches[:1], trial, device, seed
+    )  # the first step of a process pays for much that is done once
     seconds, reference = _time(model, Plan(), batches, trial, device, seed)
     budget = min(MOST_SECONDS, MOST_SHARE * seconds * steps)
     if seconds * (len(batches) + 1) * 2 > budget:
-        return _decide(Plan(), "the training is too short for trying others", seconds, model, batches, device, key)
-    best, best_seconds, rejected = Plan(), seconds, []
+        return _decide(Plan(), "the training is too short for trying others", seconds, [this])
+    best, best_seconds, rejected, keys = Plan(), seconds, [], [this, whole]
     started = time.perf_counter()
     for plan in candidates(model, batches[0], device):
         if time.perf_counter() - started > budget:
+            keys = [this]  # a trial that was broken off says nothing of a longer training
             break
         _time(model, plan, batches[:1], trial, device, seed)  # warm-up: weights are packed for each layout once
         taken, numbers = _time(model, plan, batches, trial, device, seed)
@@ -153,7 +159,7 @@ def choose(
     reason = "the fastest of a timed trial" if best == Plan() else f"{seconds / best_seconds:.1f} times as fast as fp32"
     if rejected:
         reason += f"; {', '.join(rejected)} rejected, its loss strays from fp32's"
-    return _decide(best, reason, best_seconds, model, batches, device, key)
+    return _decide(best, reason, best_seconds, keys)
 
 
 def candidates(model: nn.Module, batch: Batch, device: torch.device) -> list[Plan]:
@@ -174,8 +180,7 @@ def _time(
     scratch = plan.prepare(copy.deepcopy(model))
     reseed(seed, "plan")
     started = time.perf_counter()
-    with plan.precision():
-        numbers = trial(scratch, plan, batches)
+    numbers = trial(scratch, plan, batches)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - started) / len(batches), numbers
@@ -185,15 +190,13 @@ def _strays(numbers: list[dict[str, Tensor]], reference: list[dict[str, Tensor]]
     for mine, theirs in zip(numbers, reference, strict=True):
         for name in theirs:
             value, expected = float(mine[name]), float(theirs[name])
-            if name == "loss" and not abs(value - expected) <= TOLERANCE * max(abs(expected), 0.05):
+            if "loss" in name and not abs(value - expected) <= TOLERANCE * max(abs(expected), 0.05):
                 return True
     return False
 
 
-def _decide(
-    plan: Plan, reason: str, seconds: float, model: nn.Module, batches: list[Batch], device: torch.device, key: str
-) -> Choice:
-    known = _remembered() | {_key(model, batches[0], device, key): str(plan)}
+def _decide(plan: Plan, reason: str, seconds: float, keys: list[str]) -> Choice:
+    known = _remembered() | dict.fromkeys(keys, str(plan))
     with contextlib.suppress(OSError):  # a plan that cannot be remembered is timed again: slower, not wrong
         _memory().parent.mkdir(parents=True, exist_ok=True)
         write_text(_memory(), json.dumps(known, indent=1))
@@ -215,8 +218,9 @@ def _remembered() -> dict[str, str]:
     return {key: text for key, text in texts if isinstance(text, str) and set(text.split("+")) <= set(WORDS)}
 
 
-def _key(model: nn.Module, batch: Batch, device: torch.device, key: str) -> str:
-    """One training on one machine: model, shapes, what else the step depends on, versions, processor."""
+def _keys(model: nn.Module, batch: Batch, device: torch.device, key: str, steps: int) -> tuple[str, str]:
+    """A training on a machine, of any length and of this one: model, shapes, what else a step depends on, versions."""
     shapes = [tuple(batch["input"].shape[1:])] + [tuple(p.shape) for p in model.parameters()]
     parts = (type(model).__name__, shapes, key, torch.__version__, device.type, processor(), torch.get_num_threads())
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+    whole, this = (hashlib.sha256(repr(part).encode()).hexdigest()[:24] for part in (parts, (*parts, steps)))
+    return whole, this

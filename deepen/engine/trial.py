@@ -23,7 +23,7 @@ def trial_of(task: Task, recipe: Recipe, device: torch.device) -> Trial:
         numbers = []
         for step, batch in enumerate(batches):
             updater.begin(step, [])
-            with plan.autocast(device):
+            with plan.precision(), plan.autocast(device):
                 numbers.append(task.step(model, plan.place(batch), updater))
         return numbers
 

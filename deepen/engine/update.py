@@ -21,7 +21,7 @@ from deepen.tasks.base import Goal
 
 
 class NonFiniteError(Exception):
-    """A loss that is NaN or infinite, noticed before it reached the weights."""
+    """A loss that is NaN or infinite, noticed before it reached the weights; or what of a state is, before it is saved."""
 
 
 class Updater:

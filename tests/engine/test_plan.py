@@ -209,3 +209,20 @@ def test_a_trial_leaves_the_model_alone() -> None:
     assert model[0].weight.is_contiguous()
     assert not model.training
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_short_training_does_not_decide_for_a_long_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training too short for a trial takes fp32 again, a longer one of the same model still has its trial."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(plans, "candidates", lambda *anything: [Plan(channels_last=True)])
+    times = {Plan(): 0.01, Plan(channels_last=True): 0.001}
+    monkeypatch.setattr(plans, "_time", lambda model, plan, batches, *rest: (times[plan], []))
+    model, batches = nn.Conv2d(1, 1, 1), [{"input": torch.zeros(1, 1, 4, 4)}]
+
+    def chosen(steps: int) -> Plan:
+        return plans.choose("auto", model, batches, lambda *anything: [], steps, torch.device("cpu"), 0, "key").plan
+
+    assert chosen(1) == Plan()
+    assert chosen(1000) == Plan(channels_last=True)
+    assert chosen(1) == Plan()
+    assert chosen(2000) == Plan(channels_last=True)
