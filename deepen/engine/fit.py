@@ -294,10 +294,10 @@ class _Loop:
     def _non_finite(self, state: str | None = None) -> Report:
         """Ends the training; nothing non-finite has been saved. `state` names what of it was not finite, if no loss was."""
         what = "The loss" if state is None else f"The state {state}"
-        why = "" if state is not None else f"{self._first_culprit()}. "
+        why = f"; {self._first_culprit()}" if state is None else ""
         text = (
-            f"{what} became NaN or infinite at step {self.step} (learning rate {self.updater.lr:.3g}). {why}"
-            f"The last good state is kept. Try a lower optim.lr, or optim.clip=1."
+            f"{what} became NaN or infinite at step {self.step} (learning rate {self.updater.lr:.3g}){why}. "
+            "The last good state is kept. Try a lower optim.lr, or optim.clip=1."
         )
         return self._report("end", {}, stopped="nan", text=text)
 
