@@ -38,12 +38,14 @@ def train(
     task: Annotated[str | None, Parameter(name="--as", help="What to learn. Default: what the data holds.")] = None,
     model: Annotated[str | None, Parameter(help="The network. Default: a good one for data and task.")] = None,
     target: Annotated[str | None, Parameter(help="Column of a table to learn: short for data.target=COLUMN.")] = None,
+    group: Annotated[str | None, Parameter(help="Column whose values must not be shared between splits.")] = None,
+    time: Annotated[str | None, Parameter(help="Column to split by in order: the newest rows test.")] = None,
     skip_bad: Annotated[bool, Parameter(negative="", help="Go on without files that cannot be read.")] = False,
     runs: Annotated[str, Parameter(help="Where run folders go.")] = "runs",
     json: Json = False,
 ) -> dict[str, Any]:
     """Audit the data, train, keep the best, write a report: a run folder."""
-    chosen = parse(settings, target, skip_bad)
+    chosen = parse(settings, target=target, group=group, time=time, skip_bad=skip_bad or None)
     console = Console(json)
     with console.reading():
         from deepen import training
@@ -146,7 +148,10 @@ def generate(
     for number, sample in enumerate(samples):
         picture(sample).save(folder / f"{number:04d}.png")
     picture(grid(samples)).save(folder / "grid.png")
-    Console(json).say("samples", f"{count} in {folder}, all in one picture: {folder / 'grid.png'}")
+    from deepen.console import safe
+
+    console = Console(json)
+    console.say("samples", f"{count} in {safe(str(folder))}, all in one picture: {safe(str(folder / 'grid.png'))}")
     return {"path": str(folder), "count": count, "seed": seed}
 
 
@@ -156,10 +161,12 @@ def doctor(
     /,
     *settings: Settings,
     target: Annotated[str | None, Parameter(help="Column of a table to learn.")] = None,
+    group: Annotated[str | None, Parameter(help="Column whose values must not be shared between splits.")] = None,
+    time: Annotated[str | None, Parameter(help="Column to split by in order: the newest rows test.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Say what is wrong with data or a run, and the command that mends it. Exit code 1 if it cannot be used so."""
-    chosen, console = parse(settings, target), Console(json)
+    chosen, console = parse(settings, target=target, group=group, time=time), Console(json)
     with console.reading():
         from deepen import doctor as doctors
         from deepen import training
@@ -210,8 +217,8 @@ def show(
     return content
 
 
-def parse(settings: tuple[str, ...], target: str | None = None, skip_bad: bool = False) -> dict[str, Any]:
-    """`key=value` words as a dictionary, with what has an option of its own."""
+def parse(settings: tuple[str, ...], **options: str | bool | None) -> dict[str, Any]:
+    """`key=value` words as a dictionary, with those of `data` that have an option of their own."""
     chosen: dict[str, Any] = {}
     for word in settings:
         key, equals, value = word.partition("=")
@@ -224,9 +231,7 @@ def parse(settings: tuple[str, ...], target: str | None = None, skip_bad: bool =
         if key in chosen:
             raise Misuse(f"{key} was given twice: {chosen[key]} and {value}.")
         chosen[key] = value
-    if target is not None:
-        chosen["data.target"] = target
-    return chosen | ({"data.skip_bad": True} if skip_bad else {})
+    return chosen | {f"data.{name}": value for name, value in options.items() if value is not None}
 
 
 OPTIONS = {"task": "--as", "as": "--as", "model": "--model", "runs": "--runs"}

@@ -134,7 +134,7 @@ def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
     """Raise `Misuse` for a setting of the data that this data cannot follow, rather than pass over it in silence."""
     seen, values = dataset.spec.input, draft.keys()
     for key in chosen:
-        if dataset.acting and key.startswith("data."):
+        if dataset.acting and key.startswith("data.") and key != "data.skip_bad":
             raise Misuse(
                 f"{key}={values[key]} has no meaning for {dataset.name}, whose data comes from acting: leave it out."
             )
@@ -204,6 +204,10 @@ def build(
             f"The task '{recipe.task_name}' {does}, which {recipe.source} does not fit. Leave out --as to let the data decide."
         )
     reseed(recipe.seed, "weights")
+    if own is not None and recipe.model_name != f"{recipes.CUSTOM}{type(own).__qualname__}":
+        raise Misuse(
+            f"The run trains {recipe.model_name}, and model={type(own).__name__}() is another: pass one of that class."
+        )
     model = own
     if model is None:
         if recipe.model_name.startswith(recipes.CUSTOM):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from deepen import prepare
+from deepen import registry
 from deepen.data.dataset import Dataset
 from deepen.deploy import bundle
 from deepen.engine import evaluate
@@ -114,6 +114,5 @@ class Run:
     def data(self) -> Dataset:
         """The data set of the run, read and split as it was for training."""
         recipe = self.recipe
-        entry, _ = prepare.find_source(recipe.source)
-        dataset: Dataset = entry.load().load(recipe.source, recipe.data, recipe.seed)
+        dataset: Dataset = registry.find("data", recipe.reader).load().load(recipe.source, recipe.data, recipe.seed)
         return dataset

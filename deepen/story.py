@@ -56,6 +56,9 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **_of_answers(dataset, rows, model),
         **_of_samples(folder),
     }
+    mistakes = _mistakes(dataset, rows)
+    if mistakes:
+        drawn["mistakes"] = pictures.mistakes(mistakes)
     pictures.save(folder.pictures, drawn)
     output = dataset.spec.output
     confusion = None
@@ -91,7 +94,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         baseline=task.baseline(rows),
         trivial=_trivial(dataset),
         confusion=confusion,
-        mistakes=_mistakes(dataset, rows),
+        mistakes=mistakes,
         looks=folder.looks(),
         pictures=drawn,
         settings=recipe.keys(),

@@ -21,7 +21,7 @@ from deepen.engine import checkpoint, device
 from deepen.engine.fit import Report, Training, fit
 from deepen.engine.plan import Plan
 from deepen.engine.run import Folder
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.insight import audit as auditing
 from deepen.insight.grid import picture
 from deepen.prepare import Prepared, Settled, build, load, prepare, settle
@@ -54,18 +54,22 @@ class Failed(Problem):
 
 
 class Interrupted(Problem):
-    """A training that the user stopped, with its state saved."""
+    """A training that the user stopped, with its state saved: of an acting task the last scheduled one."""
 
     exit_code = 130
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"Stopped, with the state saved. Go on with: deepen resume {shlex.quote(str(run.path))}")
+    def __init__(self, run: Run, *, acting: bool) -> None:
+        saved = "It goes on from its last scheduled checkpoint" if acting else "The state is saved. Go on"
+        super().__init__(f"Stopped. {saved} with: deepen resume {shlex.quote(str(run.path))}")
         self.run = run
 
 
 def audit(source: str, *, thorough: bool = False, **settings: Any) -> tuple[Dataset, list[Finding]]:
     """What is wrong with the data, without training. `thorough` also reads very large sets for duplicates."""
     dataset, draft, _ = load(source, settings)
+    for key in settings:
+        if key != "seed" and not key.startswith("data.") and key not in vars(draft.data):
+            raise Misuse(f"{key} says nothing about the data: an audit takes data.* and seed. Leave it out.")
     return dataset, auditing.audit(dataset, seed=draft.seed, thorough=thorough)
 
 
@@ -197,7 +201,7 @@ def _go(
                 run,
             )
         if end.stopped == "interrupted":
-            raise Interrupted(run)
+            raise Interrupted(run, acting=prepared.dataset.acting)
     return run
 
 

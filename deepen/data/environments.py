@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ NO_LIMIT = 10_000
 
 
 def recognise(source: str) -> str | None:
-    return "an environment of gymnasium" if ID.match(source) else None
+    """What lies on the disk is not an environment, whatever its name."""
+    return "an environment of gymnasium" if ID.match(source) and not Path(source).exists() else None
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:

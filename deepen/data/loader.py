@@ -136,6 +136,8 @@ def _ahead(rows: Iterator[dict[str, Tensor]], depth: int = 2) -> Iterator[dict[s
                     return
         except OSError as error:  # the mapped file went away: raised where the batch is asked for
             put(error)
+        finally:
+            put(RuntimeError("the thread that gathers batches ended"))  # so that nobody waits for it
 
     threading.Thread(target=work, daemon=True, name="deepen-gather").start()
     try:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -116,6 +117,10 @@ class Model:
         if isinstance(inputs, list | tuple) and inputs and all(isinstance(item, str | Path) for item in inputs):
             pairs = self.preprocess.read(str(item) for item in inputs)
             return [name for name, _ in pairs], [item for _, item in pairs]
+        if isinstance(inputs, dict | bytes | Image):
+            inputs = [inputs]
+        if hasattr(inputs, "to_dict"):  # a data frame
+            inputs = inputs.to_dict("records")
         if isinstance(inputs, Tensor):
             inputs = inputs.detach().cpu().numpy()
         if isinstance(inputs, np.ndarray) or not isinstance(inputs, list | tuple):

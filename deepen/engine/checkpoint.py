@@ -177,6 +177,7 @@ def write_text(path: Path, text: str) -> None:
     temporary.write_text(text, encoding="utf-8")
     flush(temporary)
     temporary.replace(path)
+    flush(path.parent)
 
 
 def no_room(error: OSError, path: Path, needed: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 from pathlib import Path
 
 import torch
@@ -22,11 +23,15 @@ def choose(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, there in present.items() if there))
     kind = name.partition(":")[0]
-    if kind not in present:
+    if kind not in present or not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise Misuse(f"device={name} is not known: expected auto, cuda, cuda:N, mps or cpu.")
     if not present[kind]:
         here = ", ".join(kind for kind, there in present.items() if there)
         raise Misuse(f"device={name} was asked for, but this machine has: {here}. Use device=auto.")
+    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
+        raise Misuse(
+            f"device={name} was asked for, but this machine has {torch.cuda.device_count()} of them, from cuda:0."
+        )
     return torch.device(name)
 
 

@@ -130,6 +130,11 @@ class _Loop:
         steps_ticked = self.step
         batches = t.open_stream(self.step)
         t.model.train()
+        if self.step == 0 and t.recipe.model is None:
+            # The start of a model of the user's own is no function of the seed: without it, a kill would change it.
+            warning = self._save(started, None, final=False)
+            if warning is not None:
+                yield warning
         while self.step < t.total_steps:
             try:
                 batch = next(batches)

@@ -12,7 +12,6 @@ import contextlib
 import copy
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepen.data import places
 from deepen.engine.checkpoint import write_text
 from deepen.engine.device import processor
 from deepen.errors import Misuse, did_you_mean
@@ -204,8 +204,7 @@ def _decide(plan: Plan, reason: str, seconds: float, keys: list[str]) -> Choice:
 
 
 def _memory() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "deepen" / "plans.json"
+    return places.cache_folder() / "plans.json"
 
 
 def _remembered() -> dict[str, str]:

@@ -11,6 +11,7 @@ report.html  pictures/  samples/  environment.json  result.json  looks.json
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import Tensor
 
 from deepen.engine import checkpoint
@@ -74,7 +76,11 @@ class Folder:
         return folder
 
     def recipe(self) -> Recipe:
-        return Recipe.from_yaml((self.path / "recipe.yaml").read_text(encoding="utf-8"))
+        path = self.path / "recipe.yaml"
+        try:
+            return Recipe.from_yaml(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+            raise Problem(f"{path} is not a recipe that `deepen train` wrote: restore it, or train again.") from error
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """A JSON file of the run, all or nothing."""
@@ -85,7 +91,10 @@ class Folder:
         path = self.path / name
         if not path.is_file():
             return {}
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Problem(f"{path} is damaged: restore it, or train again.") from error
         return content
 
     def log(self, row: dict[str, Any], speed: dict[str, Any] | None = None) -> None:
@@ -140,15 +149,15 @@ class Folder:
 
     def count_look(self) -> int:
         """One more look at the test split, written down before it is taken."""
-        looks = self.looks() + 1
-        self.write("looks.json", {"looks": looks})
+        with (self.path / ".looks").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # two evaluations at once are two looks
+            looks = self.looks() + 1
+            self.write("looks.json", {"looks": looks})
         return looks
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process trains in a run. Raises `Problem` when another one does."""
-        import fcntl
-
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
