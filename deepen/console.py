@@ -152,6 +152,8 @@ class Console:
             self.say("bad" if count == 0 else "", f"{safe(bad.path)}: {safe(bad.reason)}", whole=True)
 
     def start(self, prepared: Prepared, settled: Settled, folder: Folder) -> None:
+        from deepen.data.augment import describe as changes
+        from deepen.data.augment import off
         from deepen.engine.device import describe
         from deepen.following import short
 
@@ -168,6 +170,8 @@ class Console:
             length += f", {settled.total_steps:,} steps of {prepared.loader.batch_size} samples"
         known = f" (recipe {prepared.known.name})" if prepared.known else ""
         self.say("recipe", f"{length}, {recipe.optim.name}, {recipe.schedule.name}{known}")
+        if not off(recipe.augment):
+            self.say("augment", changes(recipe.augment))
         self.say("run", safe(short(folder.path)), whole=True)
         self._logged_at = time.monotonic()
         if self.interactive:

@@ -90,6 +90,8 @@ class Settled:
     total_steps: int
     lr: float | None
     """The rate that was found, where one was looked for."""
+    sweep: list[tuple[float, float]] | None = None
+    """(rate, smoothed loss) of the search."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -275,12 +277,14 @@ def settle(prepared: Prepared) -> Settled:
     """Measure what is to be measured before the first step: the plan, the rate, how many steps fit into the time."""
     recipe = prepared.recipe
     steps = max(1, round(recipe.fit.epochs * prepared.steps_per_epoch))
+    swept = None
     if recipe.fit.find_lr:
         if prepared.loader is None:
             raise Misuse(
                 "fit.find_lr=true sweeps over batches of data; this task acts for its data. Set optim.lr yourself."
             )
-        recipe.optim.lr = lr_finder.find(prepared.model, prepared.task, recipe, prepared.loader, prepared.device)
+        swept = lr_finder.find(prepared.model, prepared.task, recipe, prepared.loader, prepared.device)
+        recipe.optim.lr = swept.lr
     if prepared.loader is None and recipe.plan == "auto":
         choice = plan.Choice(plan.Plan(), "acting is bound by its environment")
     else:
@@ -297,7 +301,8 @@ def settle(prepared: Prepared) -> Settled:
         per_epoch = step_seconds * prepared.steps_per_epoch + looking / recipe.fit.evaluate_epochs
         fitting = recipe.fit.minutes * 60 * TIME_MARGIN / per_epoch * prepared.steps_per_epoch
         steps = max(1, min(steps, int(fitting)))
-    return Settled(str(choice.plan), choice.reason, steps, recipe.optim.lr if recipe.fit.find_lr else None)
+    found, points = (None, None) if swept is None else (swept.lr, swept.points)
+    return Settled(str(choice.plan), choice.reason, steps, found, points)
 
 
 def _step_seconds(prepared: Prepared, chosen: plan.Plan) -> float:

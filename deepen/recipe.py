@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from deepen import registry
-from deepen.errors import Misuse, did_you_mean, unknown
+from deepen.errors import Misuse, did_you_mean
 from deepen.fields import convert
 
 
@@ -327,11 +327,3 @@ def choose(source: str, seen: Seen, task: str, model: str | None) -> KnownGood |
     ranked = [(recipe.fits(source, seen, task, model), recipe) for recipe in known_good()]
     rank, best = max(ranked, key=lambda pair: pair[0], default=(0, None))
     return best if rank else None
-
-
-def known_good_named(name: str) -> KnownGood:
-    """A recipe by its file name, for `deepen show`."""
-    named = {recipe.name: recipe for recipe in known_good()}
-    if name not in named:
-        raise unknown("recipe", name, named)
-    return named[name]

@@ -13,6 +13,7 @@ from torch import nn
 
 from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.data.pixels import ImagePreprocess
 from deepen.data.rows import read_back, said
 from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
@@ -56,6 +57,8 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **_of_answers(dataset, rows, model),
         **_of_samples(folder),
     }
+    if settled.sweep is not None and settled.lr is not None:
+        drawn["sweep"] = curves.sweep(*zip(*settled.sweep, strict=True), settled.lr)
     mistakes = _mistakes(dataset, rows)
     if mistakes:
         drawn["mistakes"] = pictures.mistakes(mistakes)
@@ -137,6 +140,7 @@ def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
     dataset = prepared.dataset
     augmenter = augmenter_of(prepared.recipe, dataset)
     assert augmenter is not None
+    assert isinstance(dataset.preprocess, ImagePreprocess)
     variants = []
     for number in range(VARIANTS):
         draws = generator(prepared.recipe.seed, "shown", number)
@@ -144,8 +148,7 @@ def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
         batch = {"input": dataset.preprocess.tensor(stored)}
         if "target" in some.arrays:
             batch["target"] = some["target"]
-        changed = augmenter.tensor(batch, draws)["input"].permute(0, 2, 3, 1)
-        variants.append(((changed * augmenter.std + augmenter.mean) * 255).round().clamp(0, 255).byte().numpy())
+        variants.append(dataset.preprocess.pixels(augmenter.tensor(batch, draws)["input"]).numpy())
     return np.stack(variants, axis=1)
 
 

@@ -59,7 +59,7 @@ DATA = '''
 import numpy as np
 import torch
 
-from deepen.data.dataset import Dataset, Sealed, to_columns
+from deepen.data.dataset import Columns, Dataset, Sealed
 from deepen.data.pixels import ImagePreprocess
 from deepen.data.splits import split
 from deepen.recipe import Data
@@ -75,8 +75,8 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     pictures[labels == 0, ::2] += 150
     pictures[labels == 1, :, ::2] += 150
     index, facts = split(240, options, seed, labels=labels)
-    stored, target = torch.from_numpy(pictures), torch.from_numpy(labels)
-    parts = {name: to_columns(stored, target, at) for name, at in index.items()}
+    every = Columns({"input": torch.from_numpy(pictures), "target": torch.from_numpy(labels)})
+    parts = {name: every.subset(torch.from_numpy(at)) for name, at in index.items()}
     preprocess = ImagePreprocess.fit(parts["train"]["input"])
     spec = Spec(Image(1, 8, 8), Category(("horizontal", "vertical")))
     return Dataset("stripes", spec, preprocess, parts["train"], parts["validation"], Sealed(parts["test"]), "0" * 64, facts)

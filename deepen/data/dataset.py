@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from deepen.data.preprocess import Preprocess
@@ -150,19 +149,3 @@ class Finding:
     text: str
     mend: str = ""
     details: dict[str, Any] = field(default_factory=dict)
-
-
-def to_columns(
-    encoded: Tensor,
-    target: Tensor | None,
-    index: np.ndarray,
-    origins: Sequence[str] | None = None,
-    *,
-    mapped: bool = False,
-) -> Columns:
-    """The rows of one split out of arrays that hold all splits."""
-    picked = torch.from_numpy(np.ascontiguousarray(index))
-    arrays = {"input": encoded.index_select(0, picked)}
-    if target is not None:
-        arrays["target"] = target.index_select(0, picked)
-    return Columns(arrays, None if origins is None else [origins[i] for i in index.tolist()], mapped=mapped)

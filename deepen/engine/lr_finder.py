@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -27,12 +27,23 @@ DIVERGED = 4.0
 BEFORE_THE_LOWEST = 1 / 3
 
 
-def find(model: nn.Module, task: Task, recipe: Recipe, loader: Loader, device: torch.device) -> float:
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep showed."""
+
+    lr: float
+    """The rate that was found."""
+    points: list[tuple[float, float]]
+    """(rate, smoothed loss)."""
+
+
+def find(model: nn.Module, task: Task, recipe: Recipe, loader: Loader, device: torch.device) -> Sweep:
     """A good peak rate for this model, task and data. The model is not changed."""
     scratch = copy.deepcopy(model).train()
     optim = replace(recipe.optim, lr=HIGHEST, ema=None)
     updater = Updater(scratch, task.parts(scratch), optim, Schedule(name="constant"), task.goal, STEPS, device)
     smooth, lowest, found = 0.0, math.inf, None
+    points: list[tuple[float, float]] = []
     for step, batch in zip(range(STEPS), loader.stream(0), strict=False):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
         reseed(recipe.seed, "find-lr", step)
@@ -46,10 +57,11 @@ def find(model: nn.Module, task: Task, recipe: Recipe, loader: Loader, device: t
             raise Problem(f"fit.find_lr=true follows one loss; the task '{recipe.task_name}' has {', '.join(numbers)}.")
         smooth = SMOOTHING * smooth + (1 - SMOOTHING) * float(numbers["loss"])
         value = smooth / (1 - SMOOTHING ** (step + 1))
+        points.append((rate, value))
         if value < lowest:
             lowest, found = value, rate
         if value > DIVERGED * lowest:
             break
     if found is None:
         raise Problem("fit.find_lr=true found no rate at which the loss falls. Set optim.lr yourself.")
-    return found * BEFORE_THE_LOWEST
+    return Sweep(found * BEFORE_THE_LOWEST, points)

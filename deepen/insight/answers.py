@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepen.insight.charts import Series, line_chart
-from deepen.insight.ink import colour, href, number, percent, shorten, svg, text, text_width
+from deepen.insight.ink import colour, href, shorten, svg, text, text_width
 
 CELLS_WITH_NUMBERS = 20
 """A confusion matrix of more classes is shown as a map without numbers."""
@@ -235,8 +235,3 @@ def boundary(
 def _rgb(index: int) -> tuple[int, int, int]:
     code = colour(index).rpartition("#")[2].rstrip(")")
     return int(code[:2], 16), int(code[2:4], 16), int(code[4:6], 16)
-
-
-def share_of(part: int, whole: int) -> str:
-    """`12 of 500 (2.4 %)`."""
-    return f"{part:,} of {whole:,} ({percent(part / whole)})" if whole else number(part)

@@ -155,38 +155,6 @@ def line_chart(
     return svg(width, height, "".join(parts), title)
 
 
-def bar_chart(
-    title: str,
-    names: Sequence[str],
-    values: ArrayLike,
-    *,
-    percent: bool = False,
-    colours: Sequence[int] | None = None,
-    width: float = 560,
-    row: float = 22,
-) -> str:
-    """Horizontal bars, one a name, each with its value."""
-    lengths = np.asarray(values, dtype=np.float64).reshape(-1)
-    top, head = _head(title, [], width)
-    left = min(max((text_width(name) for name in names), default=0.0), width * 0.35) + 16
-    written = [_value(value, percent) for value in lengths]
-    room = width - left - 20 - max((text_width(label) for label in written), default=0.0)
-    finite = lengths[np.isfinite(lengths)]
-    longest = max(1.0 if percent else 0.0, float(finite.max(initial=0.0))) or 1.0
-    parts = [head]
-    for index, (name, value) in enumerate(zip(names, lengths, strict=True)):
-        y = top + 4 + index * row
-        length = max(float(value) / longest * room, 0.0) if math.isfinite(value) else 0.0
-        fill = colour(colours[index] if colours else 0)
-        parts.append(text(left - 8, y + row * 0.68, shorten(name, left - 14), "end", tip=name))
-        box = f'x="{left:.1f}" y="{y + 3:.1f}" width="{length:.1f}" height="{row - 7:.1f}"'
-        parts.append(f'<rect {box} rx="2" style="fill:{fill}"/>')
-        parts.append(text(left + length + 6, y + row * 0.68, written[index], "mute"))
-    if not len(lengths):
-        parts.append(text(width / 2, top + 16, "nothing to show yet", "mute mid"))
-    return svg(width, top + max(len(lengths), 1) * row + 12, "".join(parts), title)
-
-
 def _value(value: float, as_percent: bool) -> str:
     return percent(value) if as_percent else number(value, 6)
 

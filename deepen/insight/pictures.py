@@ -103,18 +103,6 @@ def progress(grids: Sequence[tuple[str, Pixels]], *, title: str = "What it draws
     return tiles(title, [grid for _, grid in chosen], [[when] for when, _ in chosen], across=wide, tile=260)
 
 
-def grid(samples: Pixels, *, across: int | None = None, gap: int = 2) -> Pixels:
-    """Pictures uint8 [n, H, W, C] laid out as one, as square as can be: uint8 [rows, columns] grey, else with C."""
-    count, height, width, channels = samples.shape
-    columns = across or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), dtype=np.uint8)
-    for index, sample in enumerate(samples):
-        y, x = index // columns * (height + gap), index % columns * (width + gap)
-        sheet[y : y + height, x : x + width] = sample
-    return sheet[:, :, 0] if channels == 1 else sheet
-
-
 def scatter(
     points: ArrayLike, classes: ArrayLike, names: Sequence[str], columns: tuple[str, str], *, title: str
 ) -> str:

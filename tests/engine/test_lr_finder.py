@@ -24,7 +24,7 @@ def prepared(model: str | nn.Module = "mlp", **settings: Any) -> prepare.Prepare
 
 def found(made: prepare.Prepared) -> float:
     assert made.loader is not None
-    return lr_finder.find(made.model, made.task, made.recipe, made.loader, made.device)
+    return lr_finder.find(made.model, made.task, made.recipe, made.loader, made.device).lr
 
 
 def test_the_model_is_not_touched_and_the_answer_is_the_same_again() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepen.insight import charts, ink
-from deepen.insight.charts import Mark, Series, bar_chart, line_chart
+from deepen.insight.charts import Mark, Series, line_chart
 
 NAN, INF = float("nan"), float("inf")
 
@@ -59,7 +59,6 @@ def test_any_values_give_a_well_formed_chart(x, y, log_y):
 def test_nothing_to_show_is_said():
     assert "nothing to show yet" in words(line_chart("t", [Series("a", [], [])]))
     assert "nothing to show yet" in words(line_chart("t", [Series("a", [1], [-1])], log_y=True))
-    assert "nothing to show yet" in words(bar_chart("t", [], []))
 
 
 def test_points_are_proportional_to_values():
@@ -108,7 +107,6 @@ def test_marks_and_legend_are_written():
 def test_names_cannot_break_the_picture(nasty):
     for drawn in (
         line_chart(nasty, [Series(nasty, [1, 2], [1, 2])], x_label=nasty, y_label=nasty, marks=[Mark(1, 1, nasty)]),
-        bar_chart(nasty, [nasty], [1.0]),
     ):
         tree = parse(drawn)
         assert {node.tag.rpartition("}")[2] for node in tree.iter()} <= {
@@ -116,12 +114,6 @@ def test_names_cannot_break_the_picture(nasty):
         }  # fmt: skip
         drawn.encode("utf-8")
         assert "\u202e" not in drawn
-
-
-def test_bars_are_as_long_as_their_values():
-    rects = [n for n in parse(bar_chart("t", ["a", "b", "c"], [1, 2, NAN])).iter() if n.attrib.get("rx")]
-    assert float(rects[1].attrib["width"]) == pytest.approx(2 * float(rects[0].attrib["width"]), abs=0.2)
-    assert float(rects[2].attrib["width"]) == 0
 
 
 @pytest.mark.parametrize(

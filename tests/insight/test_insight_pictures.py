@@ -91,17 +91,6 @@ def test_progress_shows_the_first_and_the_last():
     assert images(pictures.progress([])) == []
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_grid_lays_out_every_sample(channels):
-    samples = random_pixels(10, 5, 7, channels)
-    sheet = pictures.grid(samples).reshape(3 * 7 - 2, 4 * 9 - 2, channels)
-    for index in range(10):
-        y, x = index // 4 * 7, index % 4 * 9
-        np.testing.assert_array_equal(sheet[y : y + 5, x : x + 7], samples[index])
-    assert sheet[14:, 18:].sum() == 0
-    Image.fromarray(pictures.grid(samples))
-
-
 def test_wide_tables_say_what_they_leave_out():
     header = [f"c{i}" for i in range(30)]
     found = words(pictures.rows_table("t", header, [[str(i) for i in range(30)]]))
