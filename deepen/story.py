@@ -58,7 +58,8 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **_of_samples(folder),
     }
     if settled.sweep is not None and settled.lr is not None:
-        drawn["sweep"] = curves.sweep(*zip(*settled.sweep, strict=True), settled.lr)
+        rates, losses = zip(*settled.sweep, strict=True)
+        drawn["sweep"] = curves.sweep(rates, losses, settled.lr)
     mistakes = _mistakes(dataset, rows)
     if mistakes:
         drawn["mistakes"] = pictures.mistakes(mistakes)
