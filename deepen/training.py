@@ -59,8 +59,8 @@ class Interrupted(Problem):
     exit_code = 130
 
     def __init__(self, run: Run, *, acting: bool) -> None:
-        saved = "It goes on from its last scheduled checkpoint" if acting else "The state is saved. Go on"
-        super().__init__(f"Stopped. {saved} with: deepen resume {shlex.quote(str(run.path))}")
+        said = "Stopped. It goes on from its last scheduled checkpoint" if acting else "Stopped, with the state saved. Go on"
+        super().__init__(f"{said} with: deepen resume {shlex.quote(str(run.path))}")
         self.run = run
 
 
