@@ -59,7 +59,11 @@ class Interrupted(Problem):
     exit_code = 130
 
     def __init__(self, run: Run, *, acting: bool) -> None:
-        said = "Stopped. It goes on from its last scheduled checkpoint" if acting else "Stopped, with the state saved. Go on"
+        said = (
+            "Stopped. It goes on from its last scheduled checkpoint"
+            if acting
+            else "Stopped, with the state saved. Go on"
+        )
         super().__init__(f"{said} with: deepen resume {shlex.quote(str(run.path))}")
         self.run = run
 
