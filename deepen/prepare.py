@@ -103,11 +103,11 @@ def find_source(source: str) -> tuple[registry.Entry, str]:
     named = {name: entry for name, entry in known.items() if "recognise" not in entry.offers}
     if source in named:
         return named[source], "a known data set"
-    for entry in known.values():
-        if "recognise" in entry.offers:
-            reason = entry.load().recognise(source)
-            if reason:
-                return entry, reason
+    readers = [(entry, entry.load()) for entry in known.values() if "recognise" in entry.offers]
+    for entry, module in sorted(readers, key=lambda pair: getattr(pair[1], "GENERAL", False)):
+        reason = module.recognise(source)
+        if reason:
+            return entry, reason
     if Path(source).exists():
         raise Problem(
             f"{source} holds nothing that can be read here: expected a folder with a folder of pictures per class, or a table "
@@ -240,7 +240,6 @@ def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module
     """Raise `Problem` unless the model takes the data and answers as the task expects: told now, not in a first step."""
     if not isinstance(task, Supervised):
         return
-    spec = dataset.spec
     some = task.examples(model, dataset.train, dataset.preprocess, 2)
     some = some.to(next(model.parameters(), some).device)
     name = f"Model '{recipe.model_name.removeprefix(recipes.CUSTOM)}'"
@@ -255,7 +254,7 @@ def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module
         ) from error
     finally:
         model.train(training)
-    expected, received = (len(some), spec.output.width), getattr(output, "shape", type(output).__name__)
+    expected, received = task.expected(len(some)), getattr(output, "shape", type(output).__name__)
     if received != expected:
         got = received if isinstance(received, str) else list(received)
         raise Problem(
@@ -276,7 +275,10 @@ def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
 def settle(prepared: Prepared) -> Settled:
     """Measure what is to be measured before the first step: the plan, the rate, how many steps fit into the time."""
     recipe = prepared.recipe
-    steps = max(1, round(recipe.fit.epochs * prepared.steps_per_epoch))
+    steps = round(recipe.fit.epochs * prepared.steps_per_epoch)
+    if recipe.fit.epochs == 0:
+        return Settled("fp32", "nothing is trained", 0, None)
+    steps = max(1, steps)
     swept = None
     if recipe.fit.find_lr:
         if prepared.loader is None:

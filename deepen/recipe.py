@@ -39,8 +39,14 @@ class Data:
     """Use at most this many training samples, drawn evenly over the classes from the seed."""
     size: int | None = None
     """Side in pixels that pictures are brought to. Default: their own size if they share one, else decided from them."""
+    resize: int | None = None
+    """Side that the shorter side of pictures is scaled to before the centre is cut out. Default: that of data.size."""
     channels: Literal[1, 3] | None = None
     """1 for grey, 3 for colour. Default: what the pictures are."""
+    mean: tuple[float, ...] | None = None
+    """What is subtracted from each channel of pictures, in 0..1. Default: the mean of the training pictures."""
+    std: tuple[float, ...] | None = None
+    """What each channel is divided by after that. Default: the deviation of the training pictures."""
     skip_bad: bool = False
     """Go on without the files that cannot be read (they are counted in the report)."""
     threads: int | None = None
@@ -111,8 +117,29 @@ class Augment:
     """Alpha of mixup: pairs of pictures and labels are blended."""
     cutmix: float = 0.0
     """Alpha of cutmix: a rectangle of another picture, and its share of the label."""
+    crop: float = 0.0
+    """Smallest share of a picture's area that a random crop keeps, which is then brought to full size (0.3 to 0.9)."""
+    mosaic: float = 0.0
+    """Share of pictures that are put together from four, for data with boxes."""
     padding: Literal["reflect", "zero"] = "reflect"
     """What moves in from beyond the edge with shift, rotate and scale: the picture mirrored, or black."""
+
+
+@dataclass
+class Transfer:
+    """What is taken over from weights that were trained on other data, and how much of it goes on learning."""
+
+    name: Literal["none", "head", "all", "gradual"] = "all"
+    """head: the body is frozen, only what answers learns. all: everything learns, the body more slowly. gradual: first the
+    head, then everything. none: as if nothing had been taken over."""
+    pretrained: str | None = None
+    """imagenet, hf:owner/name, a file of weights (.safetensors .npz .pt .pth .th), or a run."""
+    allow_partial: bool = False
+    """Go on although less than 95 % of the network's parameters are found in the weights."""
+    body_lr: float = 0.1
+    """all, gradual: rate of the first layers as a share of the head's; those between lie between."""
+    head_first: float = 0.3
+    """gradual: share of the training before the body begins to learn."""
 
 
 @dataclass
@@ -160,6 +187,7 @@ class Recipe:
     optim: Optim = field(default_factory=Optim)
     schedule: Schedule = field(default_factory=Schedule)
     augment: Augment = field(default_factory=Augment)
+    transfer: Transfer = field(default_factory=Transfer)
     fit: Fit = field(default_factory=Fit)
     plan: str = "auto"
     """auto, or how a step runs, e.g. fp32, bf16, bf16+channels_last, compile."""
@@ -229,7 +257,7 @@ class Recipe:
         return recipe
 
 
-SECTIONS = ("data", "task", "model", "optim", "schedule", "augment", "fit")
+SECTIONS = ("data", "task", "model", "optim", "schedule", "augment", "transfer", "fit")
 PLAIN = ("plan", "device", "seed")
 CUSTOM = "custom:"
 """Before the class of a model that is the user's own."""

@@ -78,6 +78,33 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Things in a picture, each a box and a class: float32 tensor [B, M, 5], M the most that a picture has.
+
+    A row is left, top, right, bottom in pixels of the model's input, then the number of the class; -1 there means that the
+    row is empty. What models answer is said in `tasks/detect.py`.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A class for every pixel: uint8 tensor [B, H, W], 255 where it is not to be learnt or measured; models answer with
+    logits [B, len(names), H, W]."""
+
+    names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
 class Action:
     """One of several discrete actions of an agent: int64 tensor [B]."""
 
@@ -96,9 +123,10 @@ class Nothing:
 
 
 Input = Image | Table | Observation
-Output = Category | Quantity | Action | Nothing
+Output = Category | Quantity | Boxes | Mask | Action | Nothing
 KINDS: dict[str, type] = {
-    kind.__name__.lower(): kind for kind in (Image, Table, Observation, Category, Quantity, Action, Nothing)
+    kind.__name__.lower(): kind
+    for kind in (Image, Table, Observation, Category, Quantity, Boxes, Mask, Action, Nothing)
 }
 
 

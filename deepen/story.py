@@ -145,10 +145,8 @@ def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
     variants = []
     for number in range(VARIANTS):
         draws = generator(prepared.recipe.seed, "shown", number)
-        stored = augmenter.stored(some["input"], draws)
-        batch = {"input": dataset.preprocess.tensor(stored)}
-        if "target" in some.arrays:
-            batch["target"] = some["target"]
+        batch = augmenter.stored(some.arrays, draws)
+        batch = batch | {"input": dataset.preprocess.tensor(batch["input"])}
         variants.append(dataset.preprocess.pixels(augmenter.tensor(batch, draws)["input"]).numpy())
     return np.stack(variants, axis=1)
 

@@ -17,6 +17,7 @@ LAYERS = [
     {"limits"},
     {"nn"},
     {"models", "data"},
+    {"pretrained"},
     {"tasks"},
     {"engine"},
     {"insight", "deploy"},

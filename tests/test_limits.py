@@ -9,7 +9,7 @@ import pytest
 
 from deepen.errors import Misuse
 from deepen.limits import LIMITS, check
-from deepen.recipe import Fit, Optim, Recipe, Schedule, blank
+from deepen.recipe import Fit, Optim, Recipe, Schedule, Transfer, blank
 
 WITHOUT = {"fit.until"}
 """May be any number: a loss or a return to reach."""
@@ -21,7 +21,7 @@ def recipe() -> Recipe:
 
 def numbers() -> set[str]:
     found = set()
-    for section, owner in (("fit", Fit), ("optim", Optim), ("schedule", Schedule)):
+    for section, owner in (("fit", Fit), ("optim", Optim), ("schedule", Schedule), ("transfer", Transfer)):
         hints = get_type_hints(owner)
         for field in fields(owner):
             kinds = {hints[field.name], *get_args(hints[field.name])}
@@ -48,7 +48,7 @@ def test_a_number_below_its_range_is_told(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("fit.accumulate", 0), ("fit.epochs", 0), ("optim.ema", 1), ("optim.lr", 0), ("schedule.warmup", 1)],
+    [("fit.accumulate", 0), ("optim.ema", 1), ("optim.lr", 0), ("schedule.warmup", 1)],
 )
 def test_the_edges(key: str, value: float) -> None:
     made = recipe()

@@ -68,18 +68,20 @@ class Augmenter:
         self.std = torch.tensor(std, dtype=torch.float32)
         self._beta = {alpha: _beta_table(alpha) for alpha in (config.mixup, config.cutmix) if alpha}
 
-    def stored(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Shift and mirror stored rows [B, H, W, C]; the result is new memory, or `rows` itself when both are off."""
+    def stored(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        """Shift and mirror the stored rows `input` [B, H, W, C]; the batch itself when both are off."""
         config = self.config
         if not (config.shift or config.flip):
-            return rows
+            return batch
+        rows = batch["input"]
         count, device = len(rows), rows.device
         chance = 0.5 if config.flip else 0.0
         mirrored = torch.rand(count, generator=generator, device=generator.device).to(device) < chance
         span = (-config.shift, config.shift + 1)
         moves = torch.randint(*span, (2, count), generator=generator, device=generator.device).to(device)
         move = move_on_cpu if device.type == "cpu" else move_by_index
-        return move(rows, mirrored, moves[0], moves[1], config.shift, config.padding == "reflect")
+        moved = move(rows, mirrored, moves[0], moves[1], config.shift, config.padding == "reflect")
+        return {**batch, "input": moved}
 
     def tensor(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """The changes to normalised pictures `input` [B, C, H, W], after `stored`.

@@ -25,6 +25,7 @@ from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
 SUMMARY = "your pictures: a folder or archive with one folder per class"
+GENERAL = True
 EXPECTED = "expected <folder>/<class>/<picture>, or <folder>/train/<class>/<picture> with val and test beside train"
 # How many files are looked at to see whether a folder is one of pictures.
 GLANCE = 10_000

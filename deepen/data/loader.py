@@ -25,9 +25,9 @@ ON_DEVICE_SHARE = 0.25
 
 
 class Augmentation(Protocol):
-    """Random changes to training batches, on stored rows and on model inputs."""
+    """Random changes to training batches, on stored rows and on model inputs, each with the targets that belong to them."""
 
-    def stored(self, rows: Tensor, generator: torch.Generator) -> Tensor: ...
+    def stored(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]: ...
 
     def tensor(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]: ...
 
@@ -93,8 +93,8 @@ class Loader:
     def _finish(self, rows: dict[str, Tensor], draws: torch.Generator | None) -> dict[str, Tensor]:
         if self.augmentation is None or draws is None:
             return rows | {"input": self.preprocess.tensor(rows["input"])}
-        changed = self.augmentation.stored(rows["input"], draws)
-        return self.augmentation.tensor(rows | {"input": self.preprocess.tensor(changed)}, draws)
+        changed = self.augmentation.stored(rows, draws)
+        return self.augmentation.tensor(changed | {"input": self.preprocess.tensor(changed["input"])}, draws)
 
 
 def in_order(

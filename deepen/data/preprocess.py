@@ -9,12 +9,43 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-KINDS = {"image": "deepen.data.pixels", "table": "deepen.data.columns", "array": "deepen.data.arrays"}
+KINDS = {
+    "image": "deepen.data.pixels",
+    "framed": "deepen.data.framed",
+    "table": "deepen.data.columns",
+    "array": "deepen.data.arrays",
+}
+
+
+BATCH = 256
+"""Items that are encoded at once for prediction."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a stored row lies in the picture that it was cut out of.
+
+    The row's pixel (y, x) shows the picture at (top + y / scale, left + x / scale); what lies beyond the picture is padding.
+    """
+
+    item: int
+    """The number of the picture among those that were given."""
+    height: int
+    """Of the picture, turned upright."""
+    width: int
+    top: float = 0.0
+    left: float = 0.0
+    scale: float = 1.0
+    """Pixels of the row per pixel of the picture."""
+    keep: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Top, left, bottom, right in pixels of the row: the part that answers for the picture. The kept parts of the rows of
+    one picture cover it without overlapping; what is around them is what the model may look at."""
 
 
 class Preprocess(ABC):
@@ -29,6 +60,12 @@ class Preprocess(ABC):
     @abstractmethod
     def encode(self, items: Sequence[Any]) -> Tensor:
         """Raw items as stored rows [N, ...]. Raises `Problem` naming the item and what was expected of it."""
+
+    def pieces(self, items: Sequence[Any]) -> Iterator[tuple[Tensor, list[Frame]]]:
+        """Stored rows [n, ...] of all items in their order, some at a time, for prediction; with a frame for each row where
+        answers lie in the picture, and with none elsewhere."""
+        for start in range(0, len(items), BATCH):
+            yield self.encode(items[start : start + BATCH]), []
 
     @abstractmethod
     def tensor(self, stored: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,19 @@ from torch import Tensor, nn
 
 from deepen import registry
 from deepen.data import preprocess as preprocessing
-from deepen.data.preprocess import Preprocess
+from deepen.data.preprocess import Frame, Preprocess
 from deepen.deploy.card import card
 from deepen.engine.checkpoint import DamageError, heal, verify, write_folder
 from deepen.errors import Problem
 from deepen.fields import convert
 from deepen.recipe import Recipe
 from deepen.spec import Spec
-from deepen.tasks.base import Generates, Task
+from deepen.tasks.base import Generates, Places, Task
 
 FORMAT = 1
 GOLDENS = 4
 TOLERANCE = 1e-4
 """Largest difference from a golden output, relative to the largest output: other processors add up in another order."""
-BATCH = 256
 
 
 def write(
@@ -85,8 +84,8 @@ class Model:
         return self.task.spec
 
     def logits(self, inputs: Any) -> Tensor:
-        """The model's raw output for inputs as `predict` takes them: float32 [N, spec.output.width]."""
-        return self._outputs(self._items(inputs)[1])
+        """The model's raw output for inputs as `predict` takes them: float32 [N, spec.output.width] for most tasks."""
+        return torch.cat([output for output, _ in self._outputs(self._items(inputs)[1])])
 
     def predict(self, inputs: Any) -> list[dict[str, Any]]:
         """Answers for files, or for raw items: arrays, pictures, rows of a table.
@@ -100,7 +99,10 @@ class Model:
                 "Use `deepen generate` on it instead."
             )
         names, items = self._items(inputs)
-        answers = self.task.answer(self._outputs(items))
+        if isinstance(self.task, Places):
+            answers = list(self.task.place(self._outputs(items)))
+        else:
+            answers = [answer for output, _ in self._outputs(items) for answer in self.task.answer(output)]
         return [{"input": name, **answer} for name, answer in zip(names, answers, strict=True)]
 
     def generate(self, count: int = 16, seed: int = 0) -> Tensor:
@@ -127,15 +129,12 @@ class Model:
             inputs = list(inputs) if hasattr(inputs, "__len__") else [inputs]
         return [f"#{number}" for number in range(len(inputs))], inputs
 
-    def _outputs(self, items: Sequence[Any]) -> Tensor:
+    def _outputs(self, items: Sequence[Any]) -> Iterator[tuple[Tensor, list[Frame]]]:
         if not len(items):
             raise Problem("There is nothing to predict: no input was given.")
         device = next(self.module.parameters()).device
-        parts = []
-        for start in range(0, len(items), BATCH):
-            stored = self.preprocess.encode(items[start : start + BATCH])
-            parts.append(_run(self.module, self.preprocess.tensor(stored.to(device))).cpu())
-        return torch.cat(parts)
+        for stored, frames in self.preprocess.pieces(items):
+            yield _run(self.module, self.preprocess.tensor(stored.to(device))), frames
 
 
 def load(path: str | Path, *, module: nn.Module | None = None, device: torch.device | str = "cpu") -> Model:

@@ -14,7 +14,7 @@ concatenated), and a bootstrap is `measure` on resampled rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from deepen.data.dataset import Columns
-from deepen.data.preprocess import Preprocess
+from deepen.data.preprocess import Frame, Preprocess
 from deepen.spec import Spec
 
 Batch = dict[str, Tensor]
@@ -108,6 +108,10 @@ class Supervised(Task):
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss over the batch, with gradient, and further detached scalars to log."""
 
+    def expected(self, count: int) -> tuple[int, ...]:
+        """The shape of a model's answer to `count` inputs, for telling early that a model does not suit."""
+        return (count, self.spec.output.width)
+
     @final
     def parts(self, model: nn.Module) -> dict[str, nn.Module]:
         return {"model": model}
@@ -138,6 +142,18 @@ class Acting(Task):
     def stream(self, model: nn.Module, seed: int, step: int) -> Iterator[Batch]:
         """Batches from step `step` on. Environments start anew as a function of (seed, step): the engine opens the
         stream again at each checkpoint, in the uninterrupted run as well, so that a resumed run repeats it."""
+
+
+class Places(ABC):
+    """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came.
+
+    `answer`, which knows no picture, tells them in pixels of the model's input.
+    """
+
+    @abstractmethod
+    def place(self, outputs: Iterable[tuple[Tensor, Sequence[Frame]]]) -> Iterator[dict[str, Any]]:
+        """One answer per picture, from the model's outputs [n, ...] for the rows that were cut out of the pictures, each
+        with its `Frame`. The rows of a picture follow each other, and may be spread over several of the outputs."""
 
 
 class Generates(ABC):

@@ -65,7 +65,7 @@ def test_move_is_flip_pad_and_cut(move: Any, reflect: bool, shift: int, size: tu
 def test_stored_shifts_each_way_and_mirrors_half() -> None:
     rows = torch.zeros(2000, 8, 8, 1, dtype=torch.uint8)
     rows[:, 3, 3] = 255
-    moved = augmenter(1, 8, 8, shift=2, flip=True, padding="zero").stored(rows, draws())
+    moved = augmenter(1, 8, 8, shift=2, flip=True, padding="zero").stored({"input": rows}, draws())["input"]
     at = moved[..., 0].flatten(1).argmax(1)
     assert set((at // 8).tolist()) == {1, 2, 3, 4, 5}
     columns = torch.bincount(at % 8, minlength=8) / 2000  # 3 -+ 2, mirrored 4 -+ 2
@@ -76,9 +76,9 @@ def test_stored_shifts_each_way_and_mirrors_half() -> None:
 def test_stored_leaves_its_input_alone_and_does_nothing_when_off() -> None:
     rows = pictures(6, 3, 9, 13)
     before = rows.clone()
-    augmenter(3, 9, 13, shift=2, flip=True).stored(rows, draws())
+    augmenter(3, 9, 13, shift=2, flip=True).stored({"input": rows}, draws())["input"]
     assert torch.equal(rows, before)
-    assert augmenter(3, 9, 13, colour=0.5).stored(rows, draws()) is rows
+    assert augmenter(3, 9, 13, colour=0.5).stored({"input": rows}, draws())["input"] is rows
 
 
 def plain_turn(picture: np.ndarray, angle: float, growth: float, reflect: bool, outside: np.ndarray) -> np.ndarray:
@@ -234,8 +234,12 @@ def test_a_batch_is_a_function_of_the_generator() -> None:
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["input"], other["input"])
     rows = pictures(10, 3, 9, 13)
-    assert torch.equal(change.stored(rows, draws(1)), change.stored(rows, draws(1)))
-    assert not torch.equal(change.stored(rows, draws(1)), change.stored(rows, draws(2)))
+    assert torch.equal(
+        change.stored({"input": rows}, draws(1))["input"], change.stored({"input": rows}, draws(1))["input"]
+    )
+    assert not torch.equal(
+        change.stored({"input": rows}, draws(1))["input"], change.stored({"input": rows}, draws(2))["input"]
+    )
 
 
 @pytest.mark.parametrize("setting", sorted(set(ALL) - {"shift", "flip"}))

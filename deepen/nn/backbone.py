@@ -1,0 +1,50 @@
+"""Backbone: what a classification network for pictures offers to those who stand on it.
+
+Detectors, U-Nets and style losses use its maps, transfer learning its body and head. Published networks keep the parameter
+names of torchvision, so that their weights load.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import final
+
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module, ABC):
+    """A network for pictures that answers with `head(body(input))`. Concrete ones are final."""
+
+    head_name: str
+    """The dotted name of the module that answers, such as `fc` or `classifier.6`; everything else is the body."""
+    strides: tuple[int, ...]
+    """How many pixels of the input lie between two places of each of the maps, from fine to coarse: 2, 4, 8, 16, 32."""
+    channels: tuple[int, ...]
+    """Of each of the maps."""
+
+    @abstractmethod
+    def body(self, input: Tensor) -> Tensor:
+        """What the head sees: [B, C, H, W] -> [B, F] or [B, F, h, w]."""
+
+    @abstractmethod
+    def maps(self, input: Tensor) -> list[Tensor]:
+        """The last map of each resolution, after its activation: [B, channels[i], about H / strides[i], W / strides[i]]."""
+
+    @final
+    @property
+    def head(self) -> nn.Module:
+        return self.get_submodule(self.head_name)
+
+    def forward(self, input: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.body(input))
+        return answer
+
+
+def body_parameters(model: nn.Module) -> list[nn.Parameter] | None:
+    """The parameters that came with a pretrained body, in the order of the layers: those of a backbone without its head, or of
+    the child `backbone` of a model that stands on one. None for a model that has neither."""
+    below = getattr(model, "backbone", model)
+    if not isinstance(below, Backbone):
+        return None
+    answering = {id(parameter) for parameter in below.head.parameters()} if below is model else set()
+    return [parameter for parameter in below.parameters() if id(parameter) not in answering]
