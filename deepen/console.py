@@ -334,12 +334,11 @@ class Console:
         return bar
 
 
-PERCENT = ("accuracy", "balanced_accuracy", "macro_f1")
-
-
 def number(metric: str, value: float) -> str:
     """A score as people write it."""
-    return f"{100 * value:.2f} %" if metric in PERCENT else f"{value:.4g}"
+    from deepen.insight.curves import in_percent
+
+    return f"{100 * value:.2f} %" if in_percent(metric) else f"{value:.4g}"
 
 
 def clock(seconds: float) -> str:

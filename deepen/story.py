@@ -26,8 +26,8 @@ from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, Settled, augmenter_of, seen_in
 from deepen.randomness import generator
 from deepen.recipe import CUSTOM
-from deepen.spec import Category, Image, Quantity, Table
-from deepen.tasks.base import Rows
+from deepen.spec import Boxes, Category, Image, Mask, Quantity, Table
+from deepen.tasks.base import Places, Rows, Transforms
 from deepen.tasks.measures import intervals
 
 NINE = 9
@@ -55,6 +55,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **curves.learning(log, task.goal.metric, better=task.goal.best),
         "schedule": _schedule(settled, prepared, log, result["steps"]),
         **_of_answers(dataset, rows, model),
+        **_in_pictures(dataset, rows, model),
         **_of_samples(folder),
     }
     if settled.sweep is not None and settled.lr is not None:
@@ -161,6 +162,24 @@ def _schedule(settled: Settled, prepared: Prepared, log: curves.Log, steps_done:
     steps = np.unique(np.linspace(0, max(0, total - 1), 400).astype(int))
     peak = peak_lr(prepared.recipe.optim)
     return curves.schedule([peak * schedule.factor(config, int(step), total) for step in steps], steps=steps)
+
+
+def _in_pictures(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
+    """Answers that lie in pictures or are pictures."""
+    output = dataset.spec.output
+    if isinstance(output, Boxes) and isinstance(model.task, Places):
+        from deepen.insight import boxes
+
+        return boxes.told(dataset, rows, model.module, model.task)
+    if isinstance(output, Mask) and isinstance(model.task, Places):
+        from deepen.insight import masks
+
+        return masks.told(dataset, rows, model.module, model.task)
+    if isinstance(model.task, Transforms):
+        from deepen.insight import stylised
+
+        return stylised.told(dataset, rows, model.module, model.task)
+    return {}
 
 
 def _of_answers(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:

@@ -19,8 +19,10 @@ from deepen.insight.ink import number, percent
 
 Log = Sequence[Mapping[str, Any]]
 
-SHARES = frozenset({"accuracy", "balanced_accuracy", "top5_accuracy", "told_apart"})
-"""Metrics that people say in per cent."""
+SHARES = frozenset(
+    {"accuracy", "balanced_accuracy", "top5_accuracy", "told_apart", "pixel_accuracy", "mean_accuracy", "miou", "iou"}
+)
+"""Metrics that people say in per cent, and those of one class, as `iou/car`."""
 
 NOISY = 60
 """A training curve of more points is drawn faint, with its running mean over it."""
@@ -33,15 +35,36 @@ def plain(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 
+def in_percent(name: str) -> bool:
+    """Whether people say a metric in per cent."""
+    return plain(name.partition("/")[0]) in SHARES
+
+
 def words(name: str) -> str:
-    """A metric's name for people."""
-    capital = {"auroc": "AUROC", "r2": "R²", "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "macro_f1": "macro F1"}
-    return capital.get(plain(name), plain(name).replace("_", " "))
+    """A metric's name for people; of one class, as `iou/car`, with the class as it is written."""
+    metric, slash, of = name.partition("/")
+    said = CAPITALS.get(plain(metric), plain(metric).replace("_", " "))
+    return f"{said} of {of}" if slash else said
+
+
+CAPITALS = {
+    "auroc": "AUROC",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "mse": "MSE",
+    "macro_f1": "macro F1",
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "iou": "IoU",
+    "miou": "mean IoU",
+}
 
 
 def shown(name: str, value: float) -> str:
     """A metric's value for people: shares in per cent, everything else as a number."""
-    if plain(name) not in SHARES or not math.isfinite(value):
+    if not in_percent(name) or not math.isfinite(value):
         return number(value)
     # near the top a hundredth counts, where there is one
     return percent(value, 2 if value >= 0.99 and round(value * 1e4) % 10 else 1)
@@ -49,7 +72,7 @@ def shown(name: str, value: float) -> str:
 
 def between(name: str, low: float, high: float) -> str:
     """An interval of a metric for people."""
-    if plain(name) in SHARES:
+    if in_percent(name):
         return f"{shown(name, low)} to {shown(name, high)}"
     return f"{number(low, 3)} to {number(high, 3)}"
 
@@ -173,7 +196,7 @@ def _chart(log: Log, name: str, *, marks: Sequence[Mark] = (), zoom: bool = Fals
     said = words(name)
     lines = _without_start(_series(log, name)) if zoom else _series(log, name)
     log_y = "loss" in plain(name) and _spread(lines)
-    is_share = plain(name) in SHARES
+    is_share = in_percent(name)
     y_label = "logarithmic scale" if log_y else ""
     title = said[:1].upper() + said[1:]
     return line_chart(title, lines, x_label=_time(log), y_label=y_label, marks=marks, log_y=log_y, percent_y=is_share)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from deepen.insight.curves import plain, shown, words
 from deepen.insight.ink import number, percent
-from deepen.spec import Action, Category, Nothing, Output
+from deepen.spec import Action, Boxes, Category, Mask, Nothing, Output
 
 METRICS = {
     "accuracy": "The share of samples whose class was named rightly.",
@@ -31,6 +31,18 @@ METRICS = {
     "brier": "The mean squared distance between the probabilities and the truth; 0 is best.",
     "distance": "How far the samples drawn are from real ones, seen along many directions; 0 is indistinguishable.",
     "told_apart": "How often the discriminator knows a real sample from a drawn one; 0.5 means that it can only guess.",
+    "ap": "Of the things that are there, how many are found, and of what is found, how much is there: the area under precision "
+    "and recall, averaged over classes and over how exactly a box must fit (IoU .50 to .95); 1 is best.",
+    "ap50": "The area under precision and recall where a box counts as found if it shares half its area with the truth; 1 is "
+    "best.",
+    "ap75": "The same where three quarters must agree.",
+    "miou": "The mean over the classes of IoU: the pixels that truth and answer share, of those that either has.",
+    "iou": "The pixels that truth and answer share, of those that either has.",
+    "pixel_accuracy": "The share of pixels whose class was named rightly; large classes decide it.",
+    "mean_accuracy": "The mean over the classes of the share of their pixels that was recognised.",
+    "content": "How far what is shown has moved from the picture, in the eyes of the network that judges.",
+    "style": "How far colours and strokes are from those of the style picture, in the eyes of the network that judges.",
+    "tv": "How much neighbouring pixels differ: high for noise, low for smooth areas.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
 
@@ -60,9 +72,16 @@ SEVERAL_LOSSES = (
 )
 
 
+def some(names: Sequence[str], most: int = 4) -> str:
+    """Names in a sentence: `a, b and c`, `a, b, c, d and 16 more`."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def meaning(metric: str) -> str:
     """One sentence on a metric; empty for one that is not known here."""
-    name = plain(metric)
+    name = plain(metric.partition("/")[0])
     return METRICS.get(ALIASES.get(name, name), "")
 
 
@@ -100,6 +119,18 @@ def headline(
         said = f"Draws new samples like the {train:,} of {data}: distance {number(score['distance'], 3)} from real ones"
         return said + (
             f"; noise with their mean and covariance: {number(base['distance'], 3)}." if "distance" in base else "."
+        )
+    if isinstance(output, Boxes) and "ap50" in score:
+        said = (
+            f"Finds {some(output.names)} in pictures: AP50 {number(score['ap50'], 3)} on {samples:,} pictures held back"
+        )
+        return said + ("." if "ap50" not in base else f"; the trivial answer reaches {number(base['ap50'], 2)}.")
+    if isinstance(output, Mask) and "miou" in score:
+        said = f"Names the class of each pixel, of {output.width}: mean IoU {percent(score['miou'])} on {samples:,} pictures"
+        return said + (
+            " held back."
+            if "miou" not in base
+            else f" held back; naming the commonest everywhere gives {percent(base['miou'])}."
         )
     episode = next((name for name in ("return", "mean_return") if name in score), "")
     if episode:

@@ -69,8 +69,8 @@ class Content:
 
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG by name. `loss`, a metric's name, `schedule`, `confusion`, `reliability`, `predicted`, `residuals`,
-    `boundary`, `progress`, `samples`, `scatter`, `augment`, `sweep` find their place; others
-    follow under the curves."""
+    `boundary`, `examples`, `worst`, `classes`, `precision-recall`, `styles`, `progress`, `samples`, `scatter`, `augment`,
+    `sweep` find their place; others follow under the curves."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The recipe's dotted keys with their values."""
     changed: Sequence[str] = ()
@@ -164,7 +164,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-ANSWERS = ("boundary", "confusion", "predicted", "residuals", "reliability", "mistakes")
+ANSWERS = (
+    "boundary",
+    "confusion",
+    "predicted",
+    "residuals",
+    "reliability",
+    "examples",
+    "worst",
+    "classes",
+    "precision-recall",
+    "styles",
+    "mistakes",
+)
 DATA = ("samples", "augment", "scatter")
 FIRST = ("progress", "loss")
 LAST = ("schedule", "sweep")

@@ -162,3 +162,11 @@ class Generates(ABC):
     @abstractmethod
     def generate(self, model: nn.Module, count: int, seed: int) -> Tensor:
         """New samples as pictures: uint8 [count, H, W, C]."""
+
+
+class Transforms(ABC):
+    """Something that draws pictures anew."""
+
+    @abstractmethod
+    def transform(self, model: nn.Module, preprocess: Preprocess, pictures: Tensor) -> Tensor:
+        """Pictures of one size, uint8 [n, H, W, 3], drawn anew: uint8 [n, h, w, 3] of about that size."""
