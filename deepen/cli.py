@@ -108,6 +108,9 @@ def predict(
             help="Pictures, folders or patterns of them, tables; - reads a picture or rows from standard input.",
         ),
     ],
+    save: Annotated[
+        str | None, Parameter(help="Folder to draw the answers into: a picture each, or a table for rows of a table.")
+    ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Answer for new inputs."""
@@ -119,11 +122,20 @@ def predict(
     model, console = load(run), Console(json)
     with given(inputs) as (paths, received):
         predictions = model.predict(paths)
+        saved = []
+        if save is not None:
+            from deepen.insight import drawn
+
+            saved = drawn.save(Path(save), model.spec, predictions)
     for prediction in predictions:
         prediction["input"] = prediction["input"].removeprefix(received)
     if not json:
         console.predictions(predictions)
-    return {"predictions": predictions}
+        if saved:
+            from deepen.console import safe
+
+            console.say("drawn", f"{len(saved)} file{'s' if len(saved) > 1 else ''} in {safe(save)}")
+    return {"predictions": predictions} | ({"saved": [str(path) for path in saved]} if saved else {})
 
 
 @app.command(sort_key=5)

@@ -126,13 +126,9 @@ def _file(item: str | Path | bytes) -> BinaryIO:
 
 def pixels_of(image: Pillow.Image, channels: int, height: int, width: int) -> np.ndarray:
     """A PIL image as uint8 [height, width, channels]: upright, over white, shorter side scaled, centre cropped."""
-    turn = TURNS.get(_orientation(image))
     # JPEG files can be unfolded at 1/2, 1/4 or 1/8; twice the target leaves enough for a good reduction.
     image.draft(None, (2 * max(width, height), 2 * max(width, height)))
-    # Only the first picture of an animation is decoded, for that is where a file stands when opened.
-    plain = _plain(image, "L" if channels == 1 else "RGB")
-    if turn is not None:
-        plain = plain.transpose(turn)
+    plain = upright(image, "L" if channels == 1 else "RGB")
     if plain.size != (width, height):
         ratio = max(width / plain.width, height / plain.height)
         across, down = width / ratio, height / ratio
@@ -140,6 +136,14 @@ def pixels_of(image: Pillow.Image, channels: int, height: int, width: int) -> np
         box = (max(left, 0), max(top, 0), min(left + across, plain.width), min(top + down, plain.height))
         plain = plain.resize((width, height), Pillow.Resampling.BILINEAR, box=box, reducing_gap=3.0)
     return np.asarray(plain).reshape(height, width, channels)
+
+
+def upright(image: Pillow.Image, mode: str) -> Pillow.Image:
+    """A picture of its own size in mode L or RGB, turned as its camera was held, over white where it is transparent."""
+    turn = TURNS.get(_orientation(image))
+    # Only the first picture of an animation is decoded, for that is where a file stands when opened.
+    plain = _plain(image, mode)
+    return plain if turn is None else plain.transpose(turn)
 
 
 def _plain(image: Pillow.Image, mode: str) -> Pillow.Image:
