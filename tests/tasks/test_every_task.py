@@ -6,17 +6,20 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from deepen import registry
 from deepen.data.arrays import ArrayPreprocess
 from deepen.data.dataset import Columns
 from deepen.errors import Problem
 from deepen.fields import documentation
-from deepen.spec import Action, Category, Image, Nothing, Observation, Quantity, Spec, Table
+from deepen.spec import Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table
 from deepen.tasks.base import Acting, Supervised, Task
 from deepen.tasks.measures import Weighted, intervals
+from tests.samples.drawing import scene
 
 TASKS = list(registry.entries("task"))
 SPECS = [
@@ -25,6 +28,8 @@ SPECS = [
     Spec(Table(("x", "y")), Category(("a", "b"))),
     Spec(Table(("x", "y")), Quantity(("z",), (1.0,), (2.0,))),
     Spec(Table(("x", "y")), Quantity(("z", "w"), (1.0, 0.0), (2.0, 1.0))),
+    Spec(Image(3, 32, 32), Boxes(("dark", "bright"))),
+    Spec(Image(3, 32, 32), Mask(("ground", "dark", "bright"))),
     Spec(Observation((4,), "CartPole-v1"), Action(("0", "1"))),
 ]
 
@@ -76,20 +81,49 @@ def test_acting_tasks_are_built_for_observations_only(name: str) -> None:
         assert isinstance(task, Acting) == isinstance(spec.input, Observation)
 
 
+def model_for(spec: Spec, task: Supervised) -> nn.Module:
+    """A linear model where the answer is a few numbers, else the smallest of the registry that answers as the task expects."""
+    torch.manual_seed(0)
+    if task.expected(2) == (2, spec.output.width):
+        return nn.Sequential(nn.Flatten(), nn.Linear(spec.input_size, spec.output.width))
+    fitting: list[nn.Module] = []
+    for entry in registry.entries("model").values():
+        if entry.preset:
+            continue
+        try:
+            model = entry.load().build(spec, entry.load().Config())
+        except Problem:
+            continue
+        if model.eval()(torch.zeros(2, *spec.input.shape)).shape == task.expected(2):
+            fitting.append(model)
+    return min(fitting, key=lambda model: sum(p.numel() for p in model.parameters())).train()
+
+
+def some_samples(spec: Spec) -> dict[str, Tensor]:
+    """Inputs whose target can be seen in them."""
+    if isinstance(spec.output, Boxes | Mask):
+        drawn = [scene(number, side=spec.input.shape[-1], most=2) for number in range(16)]
+        pixels = torch.stack([torch.from_numpy(np.asarray(picture)) for picture, _, _ in drawn])
+        inputs = (pixels.permute(0, 3, 1, 2).float() - 120) / 60
+        if isinstance(spec.output, Mask):
+            return {"input": inputs, "target": torch.stack([torch.from_numpy(mask) for _, _, mask in drawn])}
+        boxes = torch.full((len(drawn), 3, 5), -1.0)
+        for row, (_, things, _) in enumerate(drawn):
+            boxes[row, : len(things)] = torch.tensor(things, dtype=torch.float32)
+        return {"input": inputs, "target": boxes}
+    inputs = torch.randn(60, *spec.input.shape, generator=torch.Generator().manual_seed(1))
+    if isinstance(spec.output, Category):
+        return {"input": inputs, "target": inputs.flatten(1)[:, :2].sum(1).gt(0).long()}
+    return {"input": inputs, "target": inputs.flatten(1)[:, : spec.output.width] * 2 + 1}
+
+
 @pytest.mark.parametrize(("spec", "task"), supervised())
 def test_supervised_tasks_learn_measure_and_answer(spec: Spec, task: Supervised) -> None:
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(spec.input_size, spec.output.width))
-    random = torch.Generator().manual_seed(1)
-    inputs = torch.randn(60, *spec.input.shape, generator=random)
-    clean = inputs.flatten(1)[:, : spec.output.width]
-    target = clean * 2 + 1
-    if isinstance(spec.output, Category):
-        target = inputs.flatten(1)[:, :2].sum(1).gt(0).long()
-    batch = {"input": inputs, "target": target}
+    model, batch = model_for(spec, task), some_samples(spec)
+    inputs, count = batch["input"], len(batch["input"])
 
     task.study(Columns(batch), ArrayPreprocess(spec.input.shape))
-    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    optimizer = torch.optim.Adam(model.parameters(), 0.05 if count == 60 else 0.01)
 
     class Update:
         step = 0
@@ -102,11 +136,11 @@ def test_supervised_tasks_learn_measure_and_answer(spec: Spec, task: Supervised)
     assert list(task.parts(model).values()) == [model]
     with torch.no_grad():
         before = task.measure(task.score(model, batch))[task.goal.metric]
-    numbers = [task.step(model, batch, Update()) for _ in range(100)]
+    numbers = [task.step(model, batch, Update()) for _ in range(100 if count == 60 else 40)]
     with torch.no_grad():
         rows = task.score(model, batch)
     assert float(numbers[-1]["loss"]) < float(numbers[0]["loss"])
-    assert all(len(values) == 60 and not values.requires_grad for values in rows.values())
+    assert all(len(values) == count and not values.requires_grad for values in rows.values())
     metrics = task.measure(rows)
     assert task.goal.better(metrics[task.goal.metric], before)
     assert task.goal.better(metrics[task.goal.metric], task.baseline(rows)[task.goal.metric])
