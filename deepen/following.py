@@ -12,7 +12,7 @@ from deepen.prepare import UNLIMITED
 from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
 from deepen.run import Run
 from deepen.spec import Image, Spec, Table
-from deepen.tasks.base import Acting, Generates, Task
+from deepen.tasks.base import Acting, Generates, Task, Transforms
 
 
 def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[tuple[str, str]]:
@@ -33,7 +33,9 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
         steps.append((f"deepen evaluate {run}", "opens the sealed test split, and counts the look"))
     else:
         steps.append((f"deepen evaluate {run} --split validation", "the scores in full; there is no test split"))
-    if isinstance(task, Generates):
+    if isinstance(task, Transforms):
+        steps.append((f"deepen generate {run} PICTURE", "draws a picture of yours anew"))
+    elif isinstance(task, Generates):
         steps.append((f"deepen generate {run}", "makes new samples"))
     elif not isinstance(task, Acting):
         kinds = {Image: "PICTURE", Table: "TABLE"}

@@ -280,7 +280,15 @@ def _labels(dataset: Dataset, some: Columns) -> list[str]:
         return [""] * len(some)
     if isinstance(output, Category):
         return [output.names[index] for index in some["target"].tolist()]
+    if isinstance(output, Boxes):
+        return [_things(count) for count in (some["target"][:, :, 4] >= 0).sum(1).tolist()]
+    if isinstance(output, Mask):
+        return [""] * len(some)
     return [f"{row[0]:.5g}" for row in some["target"].tolist()]
+
+
+def _things(count: int) -> str:
+    return "1 box" if count == 1 else f"{count} boxes"
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:
@@ -290,13 +298,16 @@ def _counts(dataset: Dataset) -> dict[str, int]:
 
 def _class_counts(dataset: Dataset) -> dict[str, int]:
     output = dataset.spec.output
-    if dataset.acting or not isinstance(output, Category):
+    if dataset.acting or not isinstance(output, Category | Boxes):
         return {}
-    counts = torch.bincount(dataset.train["target"], minlength=len(output.names)).tolist()
+    classes = dataset.train["target"] if isinstance(output, Category) else dataset.train["target"][:, :, 4].long()
+    counts = torch.bincount(classes[classes >= 0], minlength=len(output.names)).tolist()
     return dict(zip(output.names, counts, strict=True))
 
 
 def _trivial(dataset: Dataset) -> str:
     """What the baseline always answers."""
+    if not isinstance(dataset.spec.output, Category):
+        return ""
     counts = _class_counts(dataset)
     return max(counts, key=counts.__getitem__) if counts else ""
