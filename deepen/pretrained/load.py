@@ -1,0 +1,183 @@
+"""Weights into a network: matched by name and shape, copied in place, and said how much of it they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Size, Tensor, nn
+
+from deepen.errors import Problem
+from deepen.nn.backbone import Backbone
+from deepen.pretrained import names
+from deepen.pretrained.weights import Weights
+
+ENOUGH = 0.95
+"""Share of a network's numbers under which something is wrong more often than not: another network, another depth."""
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of it."""
+
+    share: float
+    """Of the numbers of the network's body, and of its head where the weights have one that fits, that were taken over."""
+    matched: int
+    """Numbers that were taken over."""
+    missing: tuple[str, ...]
+    """Parameters of the body that the weights do not have, by name."""
+    unexpected: tuple[str, ...]
+    """What the weights have beyond the network."""
+    differing: tuple[str, ...]
+    """Parameters of the body that have another shape in the weights."""
+    head: str
+    """What became of the part that answers, a phrase."""
+    sentence: str
+    """All of it, for people."""
+
+
+def load(model: nn.Module, weights: Weights, *, allow_partial: bool) -> Loaded:
+    """Copy weights into a network, or into its child `backbone` where they fit that better.
+
+    A head of another number of classes stays as it is. Raises `Problem` where less than 95 % of the numbers are found
+    (unless `allow_partial`), and for weights that are not finite.
+    """
+    broken = [name for name, value in weights.tensors.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise Problem(
+            f"The weights from {weights.origin} hold NaN or infinite numbers (in {_few(broken)}): they come from a training that "
+            "broke off, or the file is damaged. Take others."
+        )
+    places = [model]
+    below = getattr(model, "backbone", None)
+    if isinstance(below, nn.Module):
+        places.append(below)
+    fitted = max((_Fitted.of(place, weights.tensors) for place in places), key=lambda one: one.matched)
+    loaded = fitted.told(weights, "its backbone" if fitted.module is not model else "the network")
+    if fitted.matched == 0 or (loaded.share < ENOUGH and not allow_partial):
+        raise Problem(_too_little(loaded, weights, fitted.matched))
+    fitted.copy()
+    return loaded
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Weights laid against a module, nothing copied yet."""
+
+    module: nn.Module
+    state: dict[str, Tensor]
+    """The module's own tensors."""
+    given: dict[str, Tensor]
+    """The weights under the module's names."""
+    steps: tuple[str, ...]
+    head: str
+    head_fits: bool
+
+    @classmethod
+    def of(cls, module: nn.Module, tensors: Mapping[str, Tensor]) -> _Fitted:
+        state = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+        head = head_of(module)
+        shapes = {name: value.shape for name, value in state.items()}
+        renamed = names.fit(tensors, shapes, head)
+        given, steps = dict(renamed.tensors), list(renamed.steps)
+        first = next(iter(state), "")
+        if first in given and _is_coloured(given[first].shape, state[first].shape):
+            given[first] = given[first].sum(1, keepdim=True)
+            steps.append("the filters of its first layer summed over the three colours, for grey pictures")
+        answering = [name for name in state if _is_in(name, head)]
+        fits = bool(answering) and all(name in given and given[name].shape == state[name].shape for name in answering)
+        return cls(module, state, given, tuple(steps), head, fits)
+
+    @property
+    def counted(self) -> list[str]:
+        """What should be found in the weights: the body, and the head where it fits."""
+        return [name for name in self.state if self.head_fits or not _is_in(name, self.head)]
+
+    @property
+    def found(self) -> list[str]:
+        return [
+            name for name in self.counted if name in self.given and self.given[name].shape == self.state[name].shape
+        ]
+
+    @property
+    def matched(self) -> int:
+        return sum(self.state[name].numel() for name in self.found)
+
+    def copy(self) -> None:
+        with torch.no_grad():
+            for name in self.found:
+                self.state[name].copy_(self.given[name])
+
+    def told(self, weights: Weights, where: str) -> Loaded:
+        counted, found = self.counted, set(self.found)
+        total = sum(self.state[name].numel() for name in counted)
+        share = self.matched / total if total else 0.0
+        missing = tuple(name for name in counted if name not in self.given)
+        differing = tuple(name for name in counted if name in self.given and name not in found)
+        unexpected = tuple(name for name in self.given if name not in self.state)
+        head = self._head()
+        what = f"{where}'s body" if head and not self.head_fits else where
+        sentence = f"{percent(share)} of the numbers of {what} come from {weights.origin}"
+        if self.steps:
+            sentence += f" ({'; '.join(self.steps)})"
+        sentence += f"; {head}." if head else "."
+        if missing or differing:
+            sentence += f" {_lacking(missing, differing)}"
+        return Loaded(share, self.matched, missing, unexpected, differing, head, sentence)
+
+    def _head(self) -> str:
+        weight = f"{self.head}.weight"
+        if weight not in self.state:  # of a backbone that others stand on, the head may be gone
+            return ""
+        if self.head_fits:
+            return f"its head {self.head} with {len(self.state[weight])} answers was taken over"
+        if weight in self.given and self.given[weight].shape[1:] == self.state[weight].shape[1:]:
+            return f"its head {self.head} is new, for {len(self.state[weight])} answers instead of {len(self.given[weight])}"
+        return f"its head {self.head} is new"
+
+
+def head_of(module: nn.Module) -> str:
+    """The name of the module that answers: a backbone says it, of any other network it is the last one with a weight."""
+    if isinstance(module, Backbone):
+        return module.head_name
+    own = [name for name, part in module.named_modules() if isinstance(getattr(part, "weight", None), nn.Parameter)]
+    return own[-1] if len(own) > 1 else ""
+
+
+def percent(share: float) -> str:
+    """100 % only where nothing is missing."""
+    return f"{100 * share:.0f} %" if share in (0.0, 1.0) else f"{min(max(100 * share, 0.1), 99.9):.1f} %"
+
+
+def _is_in(name: str, head: str) -> bool:
+    return bool(head) and name.startswith(f"{head}.")
+
+
+def _is_coloured(given: Size, own: Size) -> bool:
+    return (
+        len(given) == len(own) == 4 and given[1] == 3 and own[1] == 1 and (given[0], *given[2:]) == (own[0], *own[2:])
+    )
+
+
+def _too_little(loaded: Loaded, weights: Weights, matched: int) -> str:
+    lacking = _lacking(loaded.missing, loaded.differing, loaded.unexpected)
+    if matched == 0:
+        return (
+            f"Nothing in the weights from {weights.origin} fits the network. {lacking} "
+            "Name with --model the network that they were trained for."
+        )
+    return (
+        f"Only {percent(loaded.share)} of the network's numbers are found in the weights from {weights.origin}, expected "
+        f"{ENOUGH:.0%} or more. {lacking} Name with --model the network that they were trained for, or go on with --allow-partial."
+    ).replace("95%", "95 %")
+
+
+def _lacking(missing: Sequence[str], differing: Sequence[str], unexpected: Sequence[str] = ()) -> str:
+    kinds = {"Not there": missing, "Of another shape": differing, "Beyond the network": unexpected}
+    return " ".join(f"{words}: {_few(found)}." for words, found in kinds.items() if found)
+
+
+def _few(found: Sequence[str]) -> str:
+    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
