@@ -19,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,17 @@ import PIL
 import torch
 from torch import Tensor
 
-from deepen.data import places
+from deepen.data import framed, places
 from deepen.data.dataset import Bad
+from deepen.data.framed import FramedPreprocess, Letterbox
 from deepen.data.image_files import Header, UnreadableError, header, quiet
 from deepen.data.piles import Listing, Pile
-from deepen.data.pixels import ImagePreprocess
+from deepen.data.pixels import ImagePreprocess, PicturePreprocess
 from deepen.data.progress import report
 from deepen.errors import Problem
 
 # Raise it with every change of what a picture is decoded to.
-VERSION = 1
+VERSION = 2
 BATCH = 32
 LARGE = 2**29
 BLOCK = 2**24
@@ -68,14 +69,22 @@ class Decoded:
     bad: list[Bad]
     listing: Listing
     facts: list[str] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """Height and width of each picture before it was brought to a row."""
     folder: Path | None = None
     """Where large rows are mapped from, and where parts of them may be laid down; None for rows in memory."""
 
 
-def decode(pile: Pile, shape: Shape, *, threads: int | None = None) -> Decoded:
-    """All pictures of a pile, from the cache where they have been decoded before."""
-    digest = pile.digest()
-    wanted = [VERSION, PIL.__version__, digest, shape.height, shape.width, shape.channels]
+def decode(pile: Pile, shape: Shape | Letterbox, *, threads: int | None = None) -> Decoded:
+    """All pictures of a pile, from the cache where they have been decoded before: the centre of each, or with a letterbox
+    the whole."""
+    wanted = [pile.digest(), type(shape).__name__, *astuple(shape)]
+    return remembered(wanted, lambda partial: _decode(pile, shape, threads, partial))
+
+
+def remembered(wanted: list[Any], make: Callable[[Path], Decoded]) -> Decoded:
+    """What `make` gives, from the cache where `wanted` has been made before. It is given a folder for large rows."""
+    wanted = [VERSION, PIL.__version__, *wanted]
     entry = places.cache_folder() / "decoded" / hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:32]
     kept = _kept(entry)
     if kept is not None:
@@ -83,7 +92,7 @@ def decode(pile: Pile, shape: Shape, *, threads: int | None = None) -> Decoded:
     partial = entry.with_name(f".{entry.name}.{os.getpid()}")
     _sweep(entry)
     try:
-        made = _decode(pile, shape, threads, partial)
+        made = make(partial)
         if not len(made.rows):
             return made
         try:
@@ -103,7 +112,7 @@ def decode(pile: Pile, shape: Shape, *, threads: int | None = None) -> Decoded:
 
 def decode_items(
     items: Iterable[tuple[int, Any]],
-    preprocess: ImagePreprocess,
+    preprocess: PicturePreprocess,
     out: np.ndarray,
     *,
     threads: int | None = None,
@@ -113,7 +122,7 @@ def decode_items(
     def write(number: int, item: Any) -> None:
         out[number] = preprocess.row(item)
 
-    return _each(items, write, len(out), "decoding pictures", threads)
+    return each(items, write, len(out), "decoding pictures", threads)
 
 
 def survey(pile: Pile, *, threads: int | None = None) -> tuple[dict[int, Header], dict[int, str]]:
@@ -123,7 +132,7 @@ def survey(pile: Pile, *, threads: int | None = None) -> tuple[dict[int, Header]
     def look(number: int, item: Any) -> None:
         headers[number] = header(item)
 
-    return headers, _each(pile.items(), look, 0, "looking at pictures", threads)
+    return headers, each(pile.items(), look, 0, "looking at pictures", threads)
 
 
 def choose(headers: Iterable[Header], shape: Shape) -> tuple[int, int, int, list[str]]:
@@ -155,15 +164,20 @@ def choose(headers: Iterable[Header], shape: Shape) -> tuple[int, int, int, list
     return height, width, channels, facts
 
 
-def _decode(pile: Pile, shape: Shape, threads: int | None, partial: Path) -> Decoded:
+def _decode(pile: Pile, shape: Shape | Letterbox, threads: int | None, partial: Path) -> Decoded:
     headers, reasons = survey(pile, threads=threads)
     listing = pile.listing()
     if not headers:
         bad = [Bad(listing.pictures[number], reason) for number, reason in sorted(reasons.items())]
         return Decoded(torch.empty((0, 1, 1, 1), dtype=torch.uint8), [], bad, listing)
-    height, width, channels, facts = choose(list(headers.values()), shape)
-    rows = _room((len(listing.pictures), height, width, channels), partial)
-    unfitted = ImagePreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
+    unfitted: PicturePreprocess
+    if isinstance(shape, Letterbox):
+        height, width, channels, facts = framed.choose(list(headers.values()), shape)
+        unfitted = FramedPreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
+    else:
+        height, width, channels, facts = choose(list(headers.values()), shape)
+        unfitted = ImagePreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
+    rows = room((len(listing.pictures), height, width, channels), partial)
     items = ((number, item) for number, item in pile.items() if number not in reasons)
     reasons |= decode_items(items, unfitted, rows, threads=threads)
     good = [number for number in range(len(rows)) if number not in reasons]
@@ -177,11 +191,12 @@ def _decode(pile: Pile, shape: Shape, threads: int | None, partial: Path) -> Dec
         [Bad(listing.pictures[number], reason) for number, reason in sorted(reasons.items())],
         listing,
         facts,
+        [(headers[number].height, headers[number].width) for number in good],
         partial if isinstance(rows, np.memmap) else None,
     )
 
 
-def _each(
+def each(
     items: Iterable[tuple[int, Any]],
     work: Callable[[int, Any], None],
     total: int,
@@ -233,7 +248,7 @@ def _large(shape: Sequence[int]) -> bool:
     return math.prod(shape) > LARGE
 
 
-def _room(shape: tuple[int, ...], partial: Path) -> np.ndarray:
+def room(shape: tuple[int, ...], partial: Path) -> np.ndarray:
     """Empty rows, in memory or, where they are large, on disk in the entry that is being made."""
     if not _large(shape):
         return np.empty(shape, dtype=np.uint8)
@@ -280,6 +295,7 @@ def _keep(entry: Path, partial: Path, made: Decoded) -> None:
             "others": made.listing.others,
             "empty": made.listing.empty,
             "facts": made.facts,
+            "sizes": made.sizes,
         }
     )
     (partial / "manifest.json").write_text(hashlib.sha256(body.encode()).hexdigest() + "\n" + body)
@@ -304,7 +320,8 @@ def _kept(entry: Path) -> Decoded | None:
     # The order of pictures within a listing only mattered while they were decoded.
     listing = Listing(tuple(manifest["names"]), manifest["others"], tuple(manifest["empty"]))
     folder = entry if _large(rows.shape) else None
-    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"], folder)
+    sizes = [(height, width) for height, width in manifest["sizes"]]
+    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"], sizes, folder)
 
 
 def _sweep(entry: Path) -> None:

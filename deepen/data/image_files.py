@@ -79,14 +79,17 @@ class Header:
 def header(item: Any) -> Header:
     """The size and channels of a picture, no pixel decoded. Raises `UnreadableError`; call it inside `quiet()`."""
     with opened(item) as image:
-        width, height = image.size
-        if _orientation(image) >= 5:
-            width, height = height, width
-        return Header(height, width, 1 if _is_grey(image) else 3)
+        return Header(*size_of(image), 1 if _is_grey(image) else 3)
+
+
+def size_of(image: Pillow.Image) -> tuple[int, int]:
+    """Height and width of a picture when it is turned upright."""
+    width, height = image.size
+    return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
 @contextmanager
-def opened(item: Any) -> Iterator[Pillow.Image]:
+def opened(item: Any, most: int = MAX_PIXELS) -> Iterator[Pillow.Image]:
     """The picture of a path, of bytes, or a PIL image itself, its size checked before any pixel is decoded.
 
     Errors of decoding inside the block become `UnreadableError` too.
@@ -95,7 +98,7 @@ def opened(item: Any) -> Iterator[Pillow.Image]:
         raise UnreadableError(f"received {type(item).__name__}, expected a path, bytes, a PIL image or an array")
     try:
         if isinstance(item, Pillow.Image):
-            _check_size(item)
+            _check_size(item, most)
             # A copy, for the picture of a caller is not to be changed.
             yield item.copy()
             return
@@ -104,20 +107,18 @@ def opened(item: Any) -> Iterator[Pillow.Image]:
                 raise UnreadableError("the file is empty (0 bytes)")
             file.seek(0)
             with Pillow.open(file, formats=FORMATS) as image:
-                _check_size(image)
+                _check_size(image, most)
                 yield image
     except Pillow.DecompressionBombError:
-        raise UnreadableError(f"it unfolds to more than the limit of {MAX_PIXELS // 10**6} million pixels") from None
+        raise UnreadableError(f"it unfolds to more than the limit of {most // 10**6} million pixels") from None
     except DAMAGE as error:
         raise UnreadableError(_plainly(error)) from None
 
 
-def _check_size(image: Pillow.Image) -> None:
+def _check_size(image: Pillow.Image, most: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnreadableError(
-            f"it unfolds to {width:,} x {height:,} pixels, over the limit of {MAX_PIXELS // 10**6} million"
-        )
+    if width * height > most:
+        raise UnreadableError(f"it unfolds to {width:,} x {height:,} pixels, over the limit of {most // 10**6} million")
 
 
 def _file(item: str | Path | bytes) -> BinaryIO:
@@ -164,6 +165,9 @@ def _plain(image: Pillow.Image, mode: str) -> Pillow.Image:
         colours = image.convert("RGBA")
         paper = Pillow.new("RGBA", colours.size, "white")
         return Pillow.alpha_composite(paper, colours).convert(mode)
+    if image.mode == mode:
+        image.load()  # without a second copy, which of a large picture is half a gigabyte
+        return image
     return image.convert(mode)
 
 

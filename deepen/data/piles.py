@@ -12,7 +12,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +161,29 @@ class ArchivePile(Pile):
             raise Problem(f"The archive '{self.path}' holds '{twice}' twice: it is not clear which is meant.")
         self._listing = Listing(tuple(pictures), others, tuple(sorted(folders - filled)))
         self._kept = kept
+
+
+class PartOfPile(Pile):
+    """Some pictures of a pile, in the order of its listing."""
+
+    def __init__(self, pile: Pile, names: Collection[str]) -> None:
+        self.path = pile.path
+        self._pile = pile
+        wanted = frozenset(names)
+        self._names = tuple(name for name in pile.listing().pictures if name in wanted)
+
+    def digest(self) -> str:
+        return hashlib.sha256("\0".join((self._pile.digest(), *self._names)).encode()).hexdigest()
+
+    def listing(self) -> Listing:
+        return Listing(self._names, {}, ())
+
+    def items(self) -> Iterator[tuple[int, Path | bytes]]:
+        number_of = {name: number for number, name in enumerate(self._names)}
+        pictures = self._pile.listing().pictures
+        for number, item in self._pile.items():
+            if pictures[number] in number_of:
+                yield number_of[pictures[number]], item
 
 
 def pile_at(source: str) -> Pile:

@@ -7,10 +7,12 @@ training split, as in Krizhevsky et al. 2012 and every image model since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -23,8 +25,9 @@ from deepen.errors import Problem
 
 
 @dataclass(frozen=True)
-class ImagePreprocess(Preprocess):
-    """Pictures of one size, normalised per channel. `mean` and `std` are in units of 0..1."""
+class PicturePreprocess(Preprocess):
+    """Rows of one size, normalised per channel. `mean` and `std` are in units of 0..1. How a picture becomes a row is what
+    the concrete ones differ in."""
 
     channels: int
     height: int
@@ -32,10 +35,12 @@ class ImagePreprocess(Preprocess):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    kind = "image"
+    @abstractmethod
+    def row(self, item: Any) -> np.ndarray:
+        """One item as uint8 [H, W, C]. Raises `UnreadableError`; call it inside `quiet()`."""
 
     @classmethod
-    def fit(cls, rows: Tensor) -> ImagePreprocess:
+    def fit(cls, rows: Tensor) -> Self:
         """The mean and deviation of each channel of the training rows, uint8 [N, H, W, C]."""
         count, height, width, channels = rows.shape
         size = height * width * channels
@@ -83,26 +88,15 @@ class ImagePreprocess(Preprocess):
     def encode(self, items: Sequence[Any]) -> Tensor:
         """Paths, bytes, PIL images or arrays as rows, uint8 [N, H, W, C].
 
-        Files and PIL images are turned upright, laid over white where they are transparent, brought to the size by
-        scaling the shorter side and cropping the centre. Arrays must have the size already: [H, W], [H, W, C] or
-        [C, H, W], uint8 or floats in 0..1. Raises `Problem` naming the item.
+        Files and PIL images are turned upright and laid over white where they are transparent. Arrays are [H, W],
+        [H, W, C] or [C, H, W], uint8 or floats in 0..1. Raises `Problem` naming the item.
         """
         rows = np.empty((len(items), self.height, self.width, self.channels), dtype=np.uint8)
         with quiet():
             for number, item in enumerate(items):
-                try:
+                with naming(item, number):
                     rows[number] = self.row(item)
-                except UnreadableError as error:
-                    name = f"'{item}'" if isinstance(item, str | Path) else f"Item {number}"
-                    raise Problem(f"{name} cannot be used as a picture: {error}.") from None
         return torch.from_numpy(rows)
-
-    def row(self, item: Any) -> np.ndarray:
-        """One item as uint8 [H, W, C]. Raises `UnreadableError`; call it inside `quiet()`."""
-        if isinstance(item, np.ndarray | Tensor):
-            return self._from_array(item.detach().cpu().numpy() if isinstance(item, Tensor) else item)
-        with opened(item) as image:
-            return pixels_of(image, self.channels, self.height, self.width)
 
     def tensor(self, stored: Tensor) -> Tensor:
         """Rows uint8 [N, H, W, C] as float32 [N, C, H, W] in channels_last memory order, on the device of `stored`."""
@@ -125,8 +119,9 @@ class ImagePreprocess(Preprocess):
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ImagePreprocess:
-        return cls(data["channels"], data["height"], data["width"], tuple(data["mean"]), tuple(data["std"]))
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        return cls(**fields)
 
     def _affine(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Scale and shift of every number of a picture, [H*W*C] each, made once for each device."""
@@ -139,6 +134,21 @@ class ImagePreprocess(Preprocess):
             made[device] = (scale.to(device), shift.to(device))
         return made[device]
 
+
+@final
+@dataclass(frozen=True)
+class ImagePreprocess(PicturePreprocess):
+    """Pictures brought to the size by scaling the shorter side and cropping the centre; arrays must have it already."""
+
+    kind = "image"
+
+    def row(self, item: Any) -> np.ndarray:
+        """One item as uint8 [H, W, C]. Raises `UnreadableError`; call it inside `quiet()`."""
+        if isinstance(item, np.ndarray | Tensor):
+            return self._from_array(item.detach().cpu().numpy() if isinstance(item, Tensor) else item)
+        with opened(item) as image:
+            return pixels_of(image, self.channels, self.height, self.width)
+
     def _from_array(self, array: np.ndarray) -> np.ndarray:
         expected = f"an array of {self.height}x{self.width}" + (f"x{self.channels}" if self.channels > 1 else "")
         received = f"an array of shape {'x'.join(str(side) for side in array.shape) or '()'}"
@@ -147,14 +157,29 @@ class ImagePreprocess(Preprocess):
             shaped = shaped.transpose(1, 2, 0)
         if shaped.shape != (self.height, self.width, self.channels):
             raise UnreadableError(f"received {received}, expected {expected}")
-        if shaped.dtype == np.uint8:
-            return shaped
-        if shaped.dtype.kind != "f":
-            raise UnreadableError(f"received an array of {array.dtype}, expected uint8 or floats in 0..1")
-        low, high = float(shaped.min()), float(shaped.max())
-        if not (low >= 0 and high <= 1):
-            raise UnreadableError(f"received floats from {low:g} to {high:g}, expected 0..1 (or uint8 in 0..255)")
-        return np.rint(shaped * 255).astype(np.uint8)
+        return as_bytes(shaped)
+
+
+def as_bytes(array: np.ndarray) -> np.ndarray:
+    """Pixels as uint8, from uint8 or floats in 0..1. Raises `UnreadableError`."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        raise UnreadableError(f"received an array of {array.dtype}, expected uint8 or floats in 0..1")
+    low, high = float(array.min()), float(array.max())
+    if not (low >= 0 and high <= 1):
+        raise UnreadableError(f"received floats from {low:g} to {high:g}, expected 0..1 (or uint8 in 0..255)")
+    return np.rint(array * 255).astype(np.uint8)
+
+
+@contextmanager
+def naming(item: Any, number: int) -> Iterator[None]:
+    """What cannot be read inside the block becomes a `Problem` that names the item."""
+    try:
+        yield
+    except UnreadableError as error:
+        name = f"'{item}'" if isinstance(item, str | Path) else f"Item {number}"
+        raise Problem(f"{name} cannot be used as a picture: {error}.") from None
 
 
 KIND = ImagePreprocess
