@@ -7,9 +7,18 @@ names of torchvision, so that their weights load.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from collections.abc import Sequence
+from typing import Literal, final
 
 from torch import Tensor, nn
+
+from deepen.nn.initialise import initialise
+from deepen.spec import Image
+
+Stem = Literal["auto", "imagenet", "small"]
+
+SMALL = 64
+"""Up to this shorter side in pixels `auto` takes the small form of a network."""
 
 
 class Backbone(nn.Module, ABC):
@@ -38,6 +47,30 @@ class Backbone(nn.Module, ABC):
     def forward(self, input: Tensor) -> Tensor:
         answer: Tensor = self.head(self.body(input))
         return answer
+
+
+def is_small(stem: Stem, image: Image) -> bool:
+    """Whether a network takes its form for small pictures: published stems halve 224 pixels twice or thrice before they look
+    closely, which leaves nothing of 32. Parameters keep their names in that form, and but for the first layers their shapes."""
+    return stem == "small" or (stem == "auto" and min(image.height, image.width) <= SMALL)
+
+
+def outputs_at(layers: nn.Sequential, input: Tensor, places: Sequence[int]) -> list[Tensor]:
+    """What the layers at `places` answer."""
+    found = []
+    for place, layer in enumerate(layers):
+        input = layer(input)
+        if place in places:
+            found.append(input)
+    return found
+
+
+def begin(model: Backbone) -> None:
+    """He's start, which carries signals through any depth of rectifiers, and an answer that at first prefers nothing."""
+    initialise(model, "he")
+    for layer in model.head.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            nn.init.normal_(layer.weight, 0.0, 0.01)
 
 
 def body_parameters(model: nn.Module) -> list[nn.Parameter] | None:
