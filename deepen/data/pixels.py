@@ -120,7 +120,9 @@ class PicturePreprocess(Preprocess):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
         return cls(**fields)
 
     def _affine(self, device: torch.device) -> tuple[Tensor, Tensor]:
