@@ -32,7 +32,7 @@ from torch import Tensor
 from deepen.data import framed, places
 from deepen.data.dataset import Bad
 from deepen.data.framed import FramedPreprocess, Letterbox
-from deepen.data.image_files import Header, UnreadableError, header, quiet
+from deepen.data.image_files import MAX_PIXELS, Header, UnreadableError, header, quiet
 from deepen.data.piles import Listing, Pile
 from deepen.data.pixels import ImagePreprocess, PicturePreprocess
 from deepen.data.progress import report
@@ -56,6 +56,8 @@ class Shape:
     height: int | None = None
     width: int | None = None
     channels: int | None = None
+    resize: int | None = None
+    """What the shorter side is scaled to before the centre is cut out, where more than its own size is."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Decoded:
     """Height and width of each picture before it was brought to a row."""
     folder: Path | None = None
     """Where large rows are mapped from, and where parts of them may be laid down; None for rows in memory."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What else was seen, as JSON."""
 
 
 def decode(pile: Pile, shape: Shape | Letterbox, *, threads: int | None = None) -> Decoded:
@@ -125,12 +129,14 @@ def decode_items(
     return each(items, write, len(out), "decoding pictures", threads)
 
 
-def survey(pile: Pile, *, threads: int | None = None) -> tuple[dict[int, Header], dict[int, str]]:
-    """The headers of all pictures by number, and the reasons for those that have none."""
+def survey(
+    pile: Pile, *, threads: int | None = None, most: int = MAX_PIXELS
+) -> tuple[dict[int, Header], dict[int, str]]:
+    """The headers of all pictures by number, and the reasons for those that have none or more than `most` pixels."""
     headers: dict[int, Header] = {}
 
     def look(number: int, item: Any) -> None:
-        headers[number] = header(item)
+        headers[number] = header(item, most)
 
     return headers, each(pile.items(), look, 0, "looking at pictures", threads)
 
@@ -141,8 +147,9 @@ def choose(headers: Iterable[Header], shape: Shape) -> tuple[int, int, int, list
     facts = []
     height, width = sizes.most_common(1)[0][0]
     if shape.height and shape.width:
-        if len(sizes) > 1 or (height, width) != (shape.height, shape.width):
-            facts.append(f"Pictures are brought to {shape.height}x{shape.width}: shorter side scaled, centre cropped.")
+        if len(sizes) > 1 or (height, width) != (shape.height, shape.width) or shape.resize:
+            scaled = f"scaled to {shape.resize}" if shape.resize else "scaled"
+            facts.append(f"Pictures are brought to {shape.height}x{shape.width}: shorter side {scaled}, centre cropped.")
         height, width = shape.height, shape.width
     elif len(sizes) == 1 and max(height, width) <= SIDES[-1]:
         facts.append(f"All pictures are {height}x{width} pixels and stay so.")
@@ -176,7 +183,7 @@ def _decode(pile: Pile, shape: Shape | Letterbox, threads: int | None, partial: 
         unfitted = FramedPreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
     else:
         height, width, channels, facts = choose(list(headers.values()), shape)
-        unfitted = ImagePreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
+        unfitted = ImagePreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels, shape.resize)
     rows = room((len(listing.pictures), height, width, channels), partial)
     items = ((number, item) for number, item in pile.items() if number not in reasons)
     reasons |= decode_items(items, unfitted, rows, threads=threads)
@@ -244,13 +251,13 @@ def _batches(items: Iterable[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]
         yield several
 
 
-def _large(shape: Sequence[int]) -> bool:
+def is_large(shape: Sequence[int]) -> bool:
     return math.prod(shape) > LARGE
 
 
 def room(shape: tuple[int, ...], partial: Path) -> np.ndarray:
     """Empty rows, in memory or, where they are large, on disk in the entry that is being made."""
-    if not _large(shape):
+    if not is_large(shape):
         return np.empty(shape, dtype=np.uint8)
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -296,6 +303,7 @@ def _keep(entry: Path, partial: Path, made: Decoded) -> None:
             "empty": made.listing.empty,
             "facts": made.facts,
             "sizes": made.sizes,
+            "notes": made.notes,
         }
     )
     (partial / "manifest.json").write_text(hashlib.sha256(body.encode()).hexdigest() + "\n" + body)
@@ -319,9 +327,9 @@ def _kept(entry: Path) -> Decoded | None:
     bad = [Bad(path, reason) for path, reason in manifest["bad"]]
     # The order of pictures within a listing only mattered while they were decoded.
     listing = Listing(tuple(manifest["names"]), manifest["others"], tuple(manifest["empty"]))
-    folder = entry if _large(rows.shape) else None
+    folder = entry if is_large(rows.shape) else None
     sizes = [(height, width) for height, width in manifest["sizes"]]
-    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"], sizes, folder)
+    return Decoded(rows, manifest["names"], bad, listing, manifest["facts"], sizes, folder, manifest["notes"])
 
 
 def _sweep(entry: Path) -> None:
@@ -338,15 +346,15 @@ def _rows(path: Path, shape: tuple[int, ...], checksums: list[int]) -> Tensor | 
         if path.stat().st_size != math.prod(shape):
             return None
         # Mode c: pages may be written to in memory and never on disk; torch asks for writable arrays.
-        rows = np.memmap(path, np.uint8, "c", shape=shape) if _large(shape) else np.empty(shape, dtype=np.uint8)
+        rows = np.memmap(path, np.uint8, "c", shape=shape) if is_large(shape) else np.empty(shape, dtype=np.uint8)
         numbers = np.arange(len(checksums))
-        if _large(shape):
+        if is_large(shape):
             numbers = np.unique(np.linspace(0, len(checksums) - 1, BLOCKS_CHECKED_WHEN_MAPPED).astype(int))
         flat = rows.reshape(-1).data
 
         def right(number: int) -> bool:
             block = flat[number * BLOCK : (number + 1) * BLOCK]
-            if not _large(shape):
+            if not is_large(shape):
                 with path.open("rb", buffering=0) as file:
                     file.seek(number * BLOCK)
                     if file.readinto(block) != len(block):

@@ -58,7 +58,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     """
     check_options(options, source, second_test=True)
     pile = pile_at(source)
-    decoded = decode(pile, Shape(options.size, options.size, options.channels), threads=options.threads)
+    decoded = decode(pile, Shape(options.size, options.size, options.channels, options.resize), threads=options.threads)
     layout = _classes_of(pile, decoded)
     names = layout.names
     facts, findings = _told(pile, decoded, layout)
@@ -72,7 +72,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             raise Misuse(f"data.test={options.test} is a second test split: '{source}' brings one in its test folder.")
         more = pile_at(options.test)
         _, height, width, channels = rows.shape
-        sealed = decode(more, Shape(height, width, channels), threads=options.threads)
+        sealed = decode(more, Shape(height, width, channels, options.resize), threads=options.threads)
         sealed_layout = _classes_of(more, sealed)
         unknown = [name for name in sealed_layout.names if name not in set(names)]
         if unknown:

@@ -76,9 +76,9 @@ class Header:
     channels: int
 
 
-def header(item: Any) -> Header:
+def header(item: Any, most: int = MAX_PIXELS) -> Header:
     """The size and channels of a picture, no pixel decoded. Raises `UnreadableError`; call it inside `quiet()`."""
-    with opened(item) as image:
+    with opened(item, most) as image:
         return Header(*size_of(image), 1 if _is_grey(image) else 3)
 
 
@@ -125,15 +125,22 @@ def _file(item: str | Path | bytes) -> BinaryIO:
     return io.BytesIO(item) if isinstance(item, bytes) else Path(item).open("rb")
 
 
-def pixels_of(image: Pillow.Image, channels: int, height: int, width: int) -> np.ndarray:
-    """A PIL image as uint8 [height, width, channels]: upright, over white, shorter side scaled, centre cropped."""
+def pixels_of(image: Pillow.Image, channels: int, height: int, width: int, resize: int | None = None) -> np.ndarray:
+    """A PIL image as uint8 [height, width, channels]: upright, over white, shorter side scaled, centre cropped.
+
+    The shorter side is scaled to `resize`, which is no less than the height and width; None is just so far that they are
+    filled.
+    """
     # JPEG files can be unfolded at 1/2, 1/4 or 1/8; twice the target leaves enough for a good reduction.
-    image.draft(None, (2 * max(width, height), 2 * max(width, height)))
+    side = 2 * max(width, height, resize or 0)
+    image.draft(None, (side, side))
     plain = upright(image, "L" if channels == 1 else "RGB")
-    if plain.size != (width, height):
-        ratio = max(width / plain.width, height / plain.height)
+    ratio = max(width / plain.width, height / plain.height) if resize is None else resize / min(plain.size)
+    if ratio != 1 or plain.size != (width, height):
         across, down = width / ratio, height / ratio
         left, top = (plain.width - across) / 2, (plain.height - down) / 2
+        if resize is not None:  # at whole pixels of the scaled picture, so that one of the right size is not blurred
+            left, top = round(left * ratio) / ratio, round(top * ratio) / ratio
         box = (max(left, 0), max(top, 0), min(left + across, plain.width), min(top + down, plain.height))
         plain = plain.resize((width, height), Pillow.Resampling.BILINEAR, box=box, reducing_gap=3.0)
     return np.asarray(plain).reshape(height, width, channels)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +16,14 @@ from torch import Tensor
 
 from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.image_files import pixels_of
-from deepen.data.pixels import ImagePreprocess
+from deepen.data.pixels import ImagePreprocess, PicturePreprocess
 from deepen.data.progress import report
 from deepen.data.splits import split
 from deepen.errors import Misuse, Problem
-from deepen.recipe import Data
+from deepen.recipe import Data, as_text
 from deepen.spec import Category, Spec
+
+Kind = TypeVar("Kind", bound=PicturePreprocess)
 
 MOVED_BYTES = 2**22
 LARGEST_SIDE = 4096
@@ -74,16 +77,16 @@ def assemble(
     parts, split_facts = split(len(rows), options, seed, given=given, labels=labels, names=names)
     rows = resized(rows, options)
     target = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
-    inputs = _gathered(rows.numpy(), parts) if folder is None else _laid_down(rows.numpy(), parts, folder)
+    inputs = shared_out(rows, parts, folder)
     columns = {
         part: Columns(
-            {"input": torch.from_numpy(inputs[part]), "target": target[torch.from_numpy(index)]},
-            _picked(origins, index),
+            {"input": inputs[part], "target": target[torch.from_numpy(index)]},
+            picked(origins, index),
             mapped=folder is not None,
         )
         for part, index in parts.items()
     }
-    preprocess = ImagePreprocess.fit(columns["train"]["input"])
+    preprocess = replace(normalised(ImagePreprocess, columns["train"]["input"], options), resize=options.resize)
     return Dataset(
         name=name,
         spec=Spec(preprocess.input, Category(tuple(names))),
@@ -102,6 +105,22 @@ def check_options(options: Data, name: str, *, second_test: bool = False) -> Non
     """Raise `Misuse` for settings that pictures cannot follow, instead of passing over them in silence."""
     if options.size is not None and not 1 <= options.size <= LARGEST_SIDE:
         raise Misuse(f"data.size={options.size} is out of range: expected a side of 1 to {LARGEST_SIDE} pixels.")
+    if options.resize is not None:
+        if options.size is None:
+            raise Misuse(
+                f"data.resize={options.resize} is a scale before the centre is cut out: give data.size as well."
+            )
+        if not options.size <= options.resize <= LARGEST_SIDE:
+            raise Misuse(
+                f"data.resize={options.resize} is out of range: expected {options.size} (data.size) to {LARGEST_SIDE} pixels."
+            )
+    if (options.mean is None) != (options.std is None):
+        one, other = ("mean", "std") if options.std is None else ("std", "mean")
+        raise Misuse(
+            f"data.{one} was given without data.{other}: give both, or neither to have them taken from the data."
+        )
+    if options.std is not None and min(options.std, default=0) <= 0:
+        raise Misuse(f"data.std={as_text(options.std)} is what pictures are divided by: expected numbers above 0.")
     if options.threads is not None and options.threads < 1:
         raise Misuse(f"data.threads={options.threads} is out of range: expected 1 or more.")
     for key in ("target", "group", "time"):
@@ -111,18 +130,41 @@ def check_options(options: Data, name: str, *, second_test: bool = False) -> Non
         raise Misuse(f"data.test={options.test} is a second test split: '{name}' brings its own.")
 
 
+def normalised(kind: type[Kind], rows: Tensor, options: Data) -> Kind:
+    """Preprocessing with the mean and deviation of the options, else with those of `rows`, uint8 [N, H, W, C]."""
+    if options.mean is None or options.std is None:
+        return kind.fit(rows)
+    channels = rows.shape[3]
+    for key, values in (("mean", options.mean), ("std", options.std)):
+        if len(values) != channels:
+            raise Misuse(
+                f"data.{key}={as_text(values)} has {len(values)} number{'s' if len(values) > 1 else ''}: expected {channels}, "
+                f"one for each channel of the pictures (data.channels={channels})."
+            )
+    return kind.given(rows, options.mean, options.std)
+
+
 def resized(rows: Tensor, options: Data) -> Tensor:
     """Rows in the size and channels that the options ask for; the same rows where they ask for nothing else."""
     _, height, width, channels = rows.shape
     side = (options.size, options.size) if options.size else (height, width)
     wanted = options.channels or channels
-    if side == (height, width) and wanted == channels:
+    scaled = options.resize is not None and options.resize != min(height, width)
+    if side == (height, width) and wanted == channels and not scaled:
         return rows
     changed = torch.empty((len(rows), *side, wanted), dtype=torch.uint8)
     for number, row in enumerate(rows.numpy()):
         image = Pillow.fromarray(row[..., 0] if channels == 1 else row)
-        changed[number] = torch.from_numpy(np.array(pixels_of(image, wanted, *side)))
+        changed[number] = torch.from_numpy(np.array(pixels_of(image, wanted, *side, options.resize)))
     return changed
+
+
+def shared_out(rows: Tensor, parts: dict[str, np.ndarray], folder: Path | None) -> dict[str, Tensor]:
+    """The rows of each part (sorted indices), which share the memory of `rows` and put them in another order. `folder` is
+    where large rows are mapped from."""
+    whole = rows.numpy()
+    found = _gathered(whole, parts) if folder is None else _laid_down(whole, parts, folder)
+    return {part: torch.from_numpy(inside) for part, inside in found.items()}
 
 
 def _gathered(rows: np.ndarray, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -181,7 +223,8 @@ def _in_one_piece(index: np.ndarray) -> bool:
     return len(index) > 0 and int(index[-1]) - int(index[0]) + 1 == len(index)
 
 
-def _picked(origins: Sequence[str] | None, index: np.ndarray) -> Sequence[str] | None:
+def picked(origins: Sequence[str] | None, index: np.ndarray) -> Sequence[str] | None:
+    """The names of the samples at `index`."""
     if isinstance(origins, Numbered):
         return replace(origins, rows=index)
     return None if origins is None else [origins[number] for number in index.tolist()]

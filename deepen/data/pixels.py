@@ -40,6 +40,12 @@ class PicturePreprocess(Preprocess):
         """One item as uint8 [H, W, C]. Raises `UnreadableError`; call it inside `quiet()`."""
 
     @classmethod
+    def given(cls, rows: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
+        """For rows uint8 [N, H, W, C] and a model that learnt from others, whose mean and deviation it goes on with."""
+        _, height, width, channels = rows.shape
+        return cls(channels, height, width, mean, std)
+
+    @classmethod
     def fit(cls, rows: Tensor) -> Self:
         """The mean and deviation of each channel of the training rows, uint8 [N, H, W, C]."""
         count, height, width, channels = rows.shape
@@ -142,6 +148,9 @@ class PicturePreprocess(Preprocess):
 class ImagePreprocess(PicturePreprocess):
     """Pictures brought to the size by scaling the shorter side and cropping the centre; arrays must have it already."""
 
+    resize: int | None = None
+    """What the shorter side is scaled to, where more than the centre's own size is."""
+
     kind = "image"
 
     def row(self, item: Any) -> np.ndarray:
@@ -149,7 +158,7 @@ class ImagePreprocess(PicturePreprocess):
         if isinstance(item, np.ndarray | Tensor):
             return self._from_array(item.detach().cpu().numpy() if isinstance(item, Tensor) else item)
         with opened(item) as image:
-            return pixels_of(image, self.channels, self.height, self.width)
+            return pixels_of(image, self.channels, self.height, self.width, self.resize)
 
     def _from_array(self, array: np.ndarray) -> np.ndarray:
         expected = f"an array of {self.height}x{self.width}" + (f"x{self.channels}" if self.channels > 1 else "")

@@ -37,7 +37,7 @@ EXPECTED = f"expected a file of weights ({' '.join(ENDINGS)})"
 MOST_UNFOLDED = 2**36
 HEADER_BYTES = 100_000_000
 """The most that the safetensors format allows its header to have."""
-REFUSED = torch.serialization.pickle.UnpicklingError  # type: ignore[attr-defined]  # the class alone; no pickle is opened here
+REFUSED = torch.serialization.pickle.UnpicklingError  # the class alone; no pickle is opened here
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, struct.error)
 
 

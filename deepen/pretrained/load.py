@@ -91,6 +91,11 @@ class _Fitted:
         return cls(module, state, given, tuple(steps), head, fits)
 
     @property
+    def answering(self) -> str | None:
+        """The name of the head's weights."""
+        return next((name for name in self.state if _is_in(name, self.head) and name.endswith("weight")), None)
+
+    @property
     def counted(self) -> list[str]:
         """What should be found in the weights: the body, and the head where it fits."""
         return [name for name in self.state if self.head_fits or not _is_in(name, self.head)]
@@ -128,8 +133,8 @@ class _Fitted:
         return Loaded(share, self.matched, missing, unexpected, differing, head, sentence)
 
     def _head(self) -> str:
-        weight = f"{self.head}.weight"
-        if weight not in self.state:  # of a backbone that others stand on, the head may be gone
+        weight = self.answering
+        if weight is None:  # of a backbone that others stand on, the head may be gone
             return ""
         if self.head_fits:
             return f"its head {self.head} with {len(self.state[weight])} answers was taken over"
@@ -148,7 +153,7 @@ def head_of(module: nn.Module) -> str:
 
 def percent(share: float) -> str:
     """100 % only where nothing is missing."""
-    return f"{100 * share:.0f} %" if share in (0.0, 1.0) else f"{min(max(100 * share, 0.1), 99.9):.1f} %"
+    return f"{100 * share:g} %" if share in (0.0, ENOUGH, 1.0) else f"{min(max(100 * share, 0.1), 99.9):.1f} %"
 
 
 def _is_in(name: str, head: str) -> bool:
@@ -170,8 +175,9 @@ def _too_little(loaded: Loaded, weights: Weights, matched: int) -> str:
         )
     return (
         f"Only {percent(loaded.share)} of the network's numbers are found in the weights from {weights.origin}, expected "
-        f"{ENOUGH:.0%} or more. {lacking} Name with --model the network that they were trained for, or go on with --allow-partial."
-    ).replace("95%", "95 %")
+        f"{percent(ENOUGH)} or more. {lacking} Name with --model the network that they were trained for, or go on all the same "
+        "with --allow-partial."
+    )
 
 
 def _lacking(missing: Sequence[str], differing: Sequence[str], unexpected: Sequence[str] = ()) -> str:

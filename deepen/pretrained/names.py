@@ -22,13 +22,13 @@ NORMALISATION = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean
 HUGGING_FACE_RESNET = (
     (r"embedder\.embedder\.convolution\.(.+)", "conv1.{0}"),
     (r"embedder\.embedder\.normalization\.(.+)", "bn1.{0}"),
-    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.convolution\.(.+)", "layer{0+1}.{1}.downsample.0.{2}"),
-    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.normalization\.(.+)", "layer{0+1}.{1}.downsample.1.{2}"),
-    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.(\d+)\.convolution\.(.+)", "layer{0+1}.{1}.conv{2+1}.{3}"),
-    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.(\d+)\.normalization\.(.+)", "layer{0+1}.{1}.bn{2+1}.{3}"),
+    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.convolution\.(.+)", "layer{n0}.{1}.downsample.0.{2}"),
+    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.normalization\.(.+)", "layer{n0}.{1}.downsample.1.{2}"),
+    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.(\d+)\.convolution\.(.+)", "layer{n0}.{1}.conv{n2}.{3}"),
+    (r"encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.(\d+)\.normalization\.(.+)", "layer{n0}.{1}.bn{n2}.{3}"),
     (r"classifier\.1\.(.+)", "fc.{0}"),
 )
-"""From Hugging Face's ResNet to torchvision's, {n+1} being the n-th part counted from 1 instead of 0."""
+"""From Hugging Face's ResNet to torchvision's, {n0} being the part {0} counted from 1 instead of 0."""
 HEADS = ("fc", "linear", "classifier", "head", "head.fc", "heads.head", "last_linear", "output")
 """What the module that answers is called in one library or another."""
 
@@ -78,11 +78,11 @@ def _without_prefixes(name: str, depth: int) -> str:
 
 def _torchvision(name: str) -> str:
     for pattern, form in HUGGING_FACE_RESNET:
-        parts = re.fullmatch(rf"(?:resnet\.)?{pattern}", name)
-        if parts is not None:
-            groups = parts.groups()
-            return re.sub(
-                r"\{(\d)(\+1)?\}", lambda at: str(int(groups[int(at[1])]) + 1) if at[2] else groups[int(at[1])], form
+        found = re.fullmatch(rf"(?:resnet\.)?{pattern}", name)
+        if found is not None:
+            parts = found.groups()
+            return form.format(
+                *parts, **{f"n{place}": int(part) + 1 for place, part in enumerate(parts) if part.isdigit()}
             )
     return name
 
