@@ -1,0 +1,154 @@
+"""Files beside the pictures of a folder or archive: what they are called, and what stands in those that are wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from deepen.data import archives
+from deepen.data.dataset import Bad
+from deepen.data.piles import is_hidden
+from deepen.errors import Problem
+
+GLANCED_FILES = 200
+"""Of each ending in each folder, that are looked at to see what a source is."""
+GLANCED_FOLDERS = 1000
+GLANCED_DEPTH = 6
+GLANCED_MEMBERS = 20_000
+"""Of an archive, whose names stand all through it."""
+MOST_BYTES = 2**31
+"""Of all wanted documents together."""
+
+
+class BrokenError(Exception):
+    """A document that cannot be used; the message is the reason. Who knows its name makes a `Bad` of it."""
+
+
+Documents = dict[str, bytes]
+"""Content by relative name with `/`."""
+
+
+def glance(source: str) -> tuple[str, ...]:
+    """Relative names of files in a folder or archive, some of them where there are very many; empty for anything else and
+    for an archive that is damaged, which whoever reads it says."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return tuple(_some(path))
+    if path.is_file() and archives.is_archive(path):
+        status = path.stat()
+        return _members(path, status.st_size, status.st_mtime_ns)
+    return ()
+
+
+def peek(source: str, names: list[str], most: int) -> Iterator[tuple[str, bytes]]:
+    """What stands in documents of these names, without those that are larger than `most` or cannot be read."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        for name in names:
+            try:
+                if (path / name).stat().st_size <= most:
+                    yield name, (path / name).read_bytes()
+            except OSError:
+                continue
+        return
+    wanted = set(names)
+    for member in archives.walk(path):
+        if member.name in wanted and not member.is_folder:
+            content = member.read()
+            if len(content) <= most:
+                yield member.name, content
+            wanted.discard(member.name)
+            if not wanted:
+                return
+
+
+def collect(path: Path, wanted: Callable[[str], bool], most: int) -> tuple[Documents, list[Bad]]:
+    """The documents whose relative names are wanted, in sorted order, and those that cannot be read or are larger than
+    `most` bytes. Raises `Problem` for a damaged archive and where all together are too large."""
+    found: Documents = {}
+    bad: list[Bad] = []
+    total = 0
+    for name, read in _each(path, wanted):
+        try:
+            content = read()
+        except OSError as error:
+            bad.append(Bad(name, f"{error.strerror}"))
+            continue
+        total += len(content)
+        if len(content) > most:
+            bad.append(Bad(name, f"it has {len(content):,} bytes, more than the limit of {most:,}"))
+        elif total > MOST_BYTES:
+            raise Problem(f"The label files of '{path}' have over {MOST_BYTES:,} bytes together: they are not read.")
+        elif name in found:
+            raise Problem(f"The archive '{path}' holds '{name}' twice: it is not clear which is meant.")
+        else:
+            found[name] = content
+    return dict(sorted(found.items())), sorted(bad, key=lambda one: one.path)
+
+
+def digest(documents: Documents, *more: str) -> str:
+    """SHA-256 over names and content, and over `more`."""
+    found = hashlib.sha256("\0".join(more).encode())
+    for name, content in sorted(documents.items()):
+        found.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
+def _each(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    if path.is_dir():
+        for folder, inside, files in os.walk(path):
+            inside[:] = sorted(name for name in inside if not is_hidden(name))
+            prefix = Path(folder).relative_to(path).as_posix()
+            for file in sorted(files):
+                name = file if prefix == "." else f"{prefix}/{file}"
+                if not is_hidden(file) and wanted(name):
+                    yield name, (Path(folder) / file).read_bytes
+        return
+    for member in archives.walk(path):
+        if not member.is_folder and not _hidden(member.name) and wanted(member.name):
+            yield member.name, member.read
+
+
+def _some(path: Path) -> Iterator[str]:
+    """Breadth first, so that what lies high up is met however much lies below."""
+    waiting = deque([(path, "", 0)])
+    folders = 0
+    while waiting and folders < GLANCED_FOLDERS:
+        folder, prefix, depth = waiting.popleft()
+        folders += 1
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        files: Counter[str] = Counter()
+        for entry in inside:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if depth < GLANCED_DEPTH:
+                    waiting.append((folder / entry.name, f"{prefix}{entry.name}/", depth + 1))
+            else:
+                ending = Path(entry.name).suffix.lower()
+                files[ending] += 1
+                if files[ending] <= GLANCED_FILES:
+                    yield prefix + entry.name
+
+
+@lru_cache(maxsize=8)
+def _members(path: Path, size: int, changed: int) -> tuple[str, ...]:
+    """Names in an archive, which several readers ask for one after the other. `size` and `changed` tell its versions."""
+    try:
+        members = islice(archives.walk(path), GLANCED_MEMBERS)
+        return tuple(member.name for member in members if not member.is_folder and not _hidden(member.name))
+    except Problem:
+        return ()
+
+
+def _hidden(name: str) -> bool:
+    return any(is_hidden(part) for part in name.split("/"))
