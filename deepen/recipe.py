@@ -7,7 +7,7 @@ from the user. A string under a field is its documentation and becomes its help.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -140,6 +140,11 @@ class Transfer:
     """all, gradual: rate of the first layers as a share of the head's; those between lie between."""
     head_first: float = 0.3
     """gradual: share of the training before the body begins to learn."""
+
+    @property
+    def mode(self) -> str:
+        """The name where there are weights to take over, else none."""
+        return "none" if self.pretrained is None else self.name
 
 
 @dataclass
@@ -311,7 +316,8 @@ class KnownGood:
 
     name: str
     task: str
-    model: str
+    model: str | None
+    """None, in a recipe for weights that are taken over, for every network."""
     data: str | None
     kind: str | None
     settings: dict[str, Any]
@@ -323,11 +329,15 @@ class KnownGood:
     """1 for grey pictures, 3 for colour: a mirrored photograph is one still, a mirrored digit is not."""
     max_samples: int | None = None
     """Largest training split that this is for: a hundred rows need other batches than a hundred thousand."""
+    transfer: Sequence[str] = ("none",)
+    """What may be done with weights that are taken over, as in `Transfer.name`; none is a start at random."""
     default: bool = True
 
-    def fits(self, source: str, seen: Seen, task: str, model: str | None) -> int:
+    def fits(self, source: str, seen: Seen, task: str, model: str | None, transfer: str = "none") -> int:
         """How closely this answers what was asked, 0 for not at all."""
-        if task != self.task or (model != self.model if model else not self.default):
+        if task != self.task or transfer not in self.transfer:
+            return 0
+        if self.model is not None and (model != self.model if model else not self.default):
             return 0
         if self.data is not None:
             return 9 if self.data == source else 0
@@ -337,7 +347,7 @@ class KnownGood:
             return 0
         if self.max_samples is not None and seen.samples > self.max_samples:
             return 0
-        return 2 + sum(limit is not None for limit in (self.max_side, self.max_samples, self.channels))
+        return 2 + sum(limit is not None for limit in (self.model, self.max_side, self.max_samples, self.channels))
 
 
 def known_good() -> list[KnownGood]:
@@ -345,13 +355,14 @@ def known_good() -> list[KnownGood]:
     found = []
     for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml")):
         content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        optional: dict[str, Any] = {"data": None, "kind": None, "settings": {}}
+        optional: dict[str, Any] = {"model": None, "data": None, "kind": None, "settings": {}}
         found.append(KnownGood(name=path.stem, **{**optional, **content}))
     return found
 
 
-def choose(source: str, seen: Seen, task: str, model: str | None) -> KnownGood | None:
-    """The known-good recipe nearest to (data, task, model); None when there is none for that model."""
-    ranked = [(recipe.fits(source, seen, task, model), recipe) for recipe in known_good()]
+def choose(source: str, seen: Seen, task: str, model: str | None, transfer: str = "none") -> KnownGood | None:
+    """The known-good recipe nearest to (data, task, model); None when there is none for that model. `transfer` is what is
+    done with weights that are taken over."""
+    ranked = [(recipe.fits(source, seen, task, model, transfer), recipe) for recipe in known_good()]
     rank, best = max(ranked, key=lambda pair: pair[0], default=(0, None))
     return best if rank else None

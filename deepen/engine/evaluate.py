@@ -8,9 +8,13 @@ from torch import nn
 from deepen.data.dataset import Columns
 from deepen.data.loader import in_order
 from deepen.data.preprocess import Preprocess
+from deepen.engine import mode
 from deepen.tasks.base import Rows, Task
 
 BATCH = 512
+NUMBERS = 2**23
+"""Of the input that one batch may hold: the maps of a network for photographs take many times as much."""
+LEAST = 8
 
 
 @torch.no_grad()
@@ -20,16 +24,14 @@ def score(
     columns: Columns,
     preprocess: Preprocess,
     device: torch.device,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Rows:
     """The rows of `task.score` for all samples of a split, on the CPU."""
-    training = model.training
-    model.eval()
-    try:
+    one = columns["input"][:1].numel()
+    size = batch_size or min(BATCH, max(LEAST, NUMBERS // max(1, one)))
+    with mode.evaluating(model):
         parts = [
             {name: rows.cpu() for name, rows in task.score(model, batch).items()}
-            for batch in in_order(columns, preprocess, batch_size=batch_size, device=device)
+            for batch in in_order(columns, preprocess, batch_size=size, device=device)
         ]
-    finally:
-        model.train(training)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -11,44 +11,22 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deepen.engine import checkpoint
+from deepen.engine import checkpoint, mode
+from deepen.engine.culprit import culprit, not_finite
 from deepen.engine.plan import Plan
+from deepen.engine.report import Report, Stopped
 from deepen.engine.run import Folder
 from deepen.engine.update import NonFiniteError, Updater
 from deepen.errors import Misuse
 from deepen.randomness import reseed
 from deepen.recipe import Recipe
 from deepen.tasks.base import Acting, Batch, Task
-
-Stopped = Literal["finished", "early", "time", "nan", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Report:
-    """Something that happened in a training."""
-
-    kind: Literal["log", "evaluation", "warning", "end"]
-    step: int
-    epoch: float
-    numbers: dict[str, float] = field(default_factory=dict)
-    """train/... and lr of a log tick, validation/... of an evaluation: a function of recipe and data alone."""
-    speed: dict[str, float] = field(default_factory=dict)
-    """What depends on the clock."""
-    best: bool = False
-    """Whether this evaluation is the best so far."""
-    model: nn.Module | None = None
-    """At an evaluation: the model whose weights were evaluated (the average, where there is one)."""
-    stopped: Stopped | None = None
-    saved: bool = True
-    """At the end: whether the last state reached the disk."""
-    text: str = ""
-    """A warning, or why the training ended."""
 
 
 @dataclass
@@ -98,6 +76,7 @@ class _Loop:
             training.task.goal,
             training.total_steps,
             training.device,
+            recipe.transfer,
         )
         self.step = 0
         self.history: list[float] = []
@@ -129,12 +108,15 @@ class _Loop:
         started = ticked = time.perf_counter()
         steps_ticked = self.step
         batches = t.open_stream(self.step)
-        t.model.train()
+        mode.train(t.model)
         if self.step == 0 and t.recipe.model is None:
             # The start of a model of the user's own is no function of the seed: without it, a kill would change it.
             warning = self._save(started, None, final=False)
             if warning is not None:
                 yield warning
+        if t.total_steps == 0 and not self.history:
+            yield from self._only_look(started)
+            return
         while self.step < t.total_steps:
             try:
                 batch = next(batches)
@@ -178,6 +160,17 @@ class _Loop:
             if stopped is not None:
                 yield self._report("end", {}, stopped=stopped, saved=not self.unsaved)
                 return
+        yield self._report("end", {}, stopped="finished", saved=not self.unsaved)
+
+    def _only_look(self, started: float) -> Iterator[Report]:
+        """A training of no steps: the weights are scored as they came."""
+        if not self._finite_weights():
+            yield self._non_finite()
+            return
+        yield self._evaluate(started)
+        warning = self._save(started, None, final=True)
+        if warning is not None:
+            yield warning
         yield self._report("end", {}, stopped="finished", saved=not self.unsaved)
 
     def _one_step(self, batch: Batch) -> None:
@@ -242,7 +235,7 @@ class _Loop:
 
     def _finite_weights(self) -> bool:
         """Scores alone do not tell: the accuracy of a model that answers NaN is a number."""
-        return _not_finite(self._evaluated) is None
+        return not_finite(self._evaluated) is None
 
     def _why_stop(self, started: float) -> Stopped | None:
         limits = self.t.recipe.fit
@@ -299,62 +292,23 @@ class _Loop:
     def _non_finite(self, state: str | None = None) -> Report:
         """Ends the training; nothing non-finite has been saved. `state` names what of it was not finite, if no loss was."""
         what = "The loss" if state is None else f"The state {state}"
-        why = f"; {self._first_culprit()}" if state is None else ""
+        why = f"; {self._culprit()}" if state is None else ""
         text = (
             f"{what} became NaN or infinite at step {self.step} (learning rate {self.updater.lr:.3g}){why}. "
             "The last good state is kept. Try a lower optim.lr, or optim.clip=1."
         )
         return self._report("end", {}, stopped="nan", text=text)
 
-    def _first_culprit(self) -> str:
+    def _culprit(self) -> str:
         t = self.t
-        broken = _not_finite(t.model)
-        if broken is not None:
-            return f"{broken} was the first of the weights to be so"
-        found: list[str] = []
-
-        def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-                if isinstance(output, Tensor) and not torch.isfinite(output).all():
-                    found.append(f"{name} ({type(module).__name__})")
-
-            return hook
-
-        hooks = [m.register_forward_hook(look(name)) for name, m in t.model.named_modules() if not list(m.children())]
-        try:
-            reseed(t.recipe.seed, "step", self.step)
-            batch = t.plan.place(next(t.open_stream(self.step)))
-            if not torch.isfinite(batch["input"]).all():
-                return "the input of this batch already was"
-            with torch.no_grad(), t.plan.autocast(t.device):
-                t.task.step(t.model, batch, _Silent(self.step))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return f"the first module with such an output was {found[0]}" if found else "it arose in the loss itself"
+        batch = next(t.open_stream(self.step))
+        return culprit(t.task, t.model, t.plan, batch, t.device, t.recipe.seed, self.step)
 
     def _seconds(self, started: float) -> float:
         return self.t.seconds_before + time.perf_counter() - started
 
     def _report(self, kind: Any, numbers: dict[str, float], **rest: Any) -> Report:
         return Report(kind, self.step, self.step / self.t.steps_per_epoch, numbers, **rest)
-
-
-class _Silent:
-    """An update that changes nothing, for looking at a step again."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def __call__(self, loss: Tensor, part: str = "model") -> None: ...
-
-
-def _not_finite(model: nn.Module) -> str | None:
-    """The first of its parameters and running statistics that is not."""
-    for name, value in model.state_dict().items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            return name
-    return None
 
 
 def _slices(size: int, pieces: int) -> list[slice]:

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from deepen.data.loader import Loader
+from deepen.engine import mode
+from deepen.engine.body import thawed
 from deepen.engine.update import NonFiniteError, Updater
 from deepen.errors import Problem
 from deepen.randomness import reseed
@@ -39,9 +41,11 @@ class Sweep:
 
 def find(model: nn.Module, task: Task, recipe: Recipe, loader: Loader, device: torch.device) -> Sweep:
     """A good peak rate for this model, task and data. The model is not changed."""
-    scratch = copy.deepcopy(model).train()
+    scratch = copy.deepcopy(model)
     optim = replace(recipe.optim, lr=HIGHEST, ema=None)
-    updater = Updater(scratch, task.parts(scratch), optim, Schedule(name="constant"), task.goal, STEPS, device)
+    parts, constant = task.parts(scratch), Schedule(name="constant")
+    updater = Updater(scratch, parts, optim, constant, task.goal, STEPS, device, thawed(recipe.transfer))
+    mode.train(scratch)
     smooth, lowest, found = 0.0, math.inf, None
     points: list[tuple[float, float]] = []
     for step, batch in zip(range(STEPS), loader.stream(0), strict=False):

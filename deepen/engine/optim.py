@@ -7,7 +7,7 @@ and filters only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -68,25 +68,33 @@ def peak_lr(config: Optim) -> float:
 class Optimizer:
     """The optimizers of one part of a model, moved together by one learning-rate share."""
 
-    def __init__(self, part: nn.Module, config: Optim) -> None:
+    def __init__(self, part: nn.Module, config: Optim, shares: Mapping[nn.Parameter, float] | None = None) -> None:
+        """`shares` of the rate, for parameters that learn more slowly than the rest."""
         self.config = config
         self.lr = peak_lr(config)
         self.parameters = [p for p in part.parameters() if p.requires_grad]
         self.decayed = [p for p in self.parameters if p.ndim >= 2]
         self.members: list[tuple[torch.optim.Optimizer | Stepper, float]] = []
         """Each with its peak rate."""
-        if config.name == "muon":
-            # The first layer sees raw inputs and the last one answers: neither is a matrix between hidden spaces.
-            matrices = self.decayed[1:-1]
-            taken = {id(p) for p in matrices}
-            rest = [p for p in self.parameters if id(p) not in taken]
-            if matrices:
-                self.members.append((OPTIMIZERS["muon"].build(matrices, config, self.lr), self.lr))
-            if rest:
-                lr = self.lr * MUON_REST_LR
-                self.members.append((OPTIMIZERS["adamw"].build(rest, config, lr), lr))
-        elif self.parameters:
-            self.members.append((kind(config).build(self.parameters, config, self.lr), self.lr))
+        share_of = [(p, (shares or {}).get(p, 1.0)) for p in self.parameters]
+        self.levels = [
+            (level, [p for p, share in share_of if share == level])
+            for level in sorted({share for _, share in share_of}, reverse=True)
+        ]
+        """Parameters by their share of the rate."""
+        # The first layer sees raw inputs and the last one answers: neither is a matrix between hidden spaces.
+        matrices = {id(p) for p in self.decayed[1:-1]} if config.name == "muon" else set()
+        for level, mine in self.levels:
+            self._add(config.name, [p for p in mine if id(p) in matrices], self.lr * level)
+            rest = [p for p in mine if id(p) not in matrices]
+            if config.name == "muon":
+                self._add("adamw", rest, self.lr * level * MUON_REST_LR)
+            else:
+                self._add(config.name, rest, self.lr * level)
+
+    def _add(self, name: str, parameters: Parameters, lr: float) -> None:
+        if parameters:
+            self.members.append((OPTIMIZERS[name].build(parameters, self.config, lr), lr))
 
     @torch.no_grad()
     def step(self, share: float) -> None:
@@ -97,12 +105,19 @@ class Optimizer:
         if config.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, config.clip)
         if config.weight_decay:
-            torch._foreach_mul_(list[Tensor](self.decayed), 1 - self.lr * share * config.weight_decay)
+            self._decay(share)
         for optimizer, lr in self.members:
             optimizer.param_groups[0]["lr"] = lr * share
             optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None
+
+    def _decay(self, share: float) -> None:
+        """Weights shrink at the rate at which they learn; frozen ones stay."""
+        for level, parameters in self.levels:
+            weights: list[Tensor] = [p for p in parameters if p.ndim >= 2 and p.requires_grad]
+            if weights:
+                torch._foreach_mul_(weights, 1 - self.lr * level * share * self.config.weight_decay)
 
     def _penalise(self) -> None:
         """The gradients of l1 |w| + l2 w^2 / 2, added to those of the loss."""

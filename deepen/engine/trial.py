@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from deepen.engine import mode
+from deepen.engine.body import thawed
 from deepen.engine.plan import Plan, Trial
 from deepen.engine.update import Updater
 from deepen.recipe import Recipe
@@ -15,11 +17,13 @@ HORIZON = 1_000_000
 
 
 def trial_of(task: Task, recipe: Recipe, device: torch.device) -> Trial:
-    """Runs one step per batch as the training would."""
+    """Runs one step per batch as the training would; of a body that thaws later, as it will when it has."""
+    transfer = thawed(recipe.transfer)
 
     def trial(model: nn.Module, plan: Plan, batches: list[Batch]) -> list[dict[str, Tensor]]:
-        model.train()
-        updater = Updater(model, task.parts(model), recipe.optim, recipe.schedule, task.goal, HORIZON, device)
+        parts = task.parts(model)
+        updater = Updater(model, parts, recipe.optim, recipe.schedule, task.goal, HORIZON, device, transfer)
+        mode.train(model)
         numbers = []
         for step, batch in enumerate(batches):
             updater.begin(step, [])

@@ -8,15 +8,17 @@ only.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from deepen.engine import schedule
+from deepen.engine import mode, schedule
+from deepen.engine.body import body_of
 from deepen.engine.optim import Optimizer
 from deepen.errors import Misuse
-from deepen.recipe import Optim, Schedule
+from deepen.recipe import Optim, Schedule, Transfer
 from deepen.tasks.base import Goal
 
 
@@ -36,9 +38,15 @@ class Updater:
         goal: Goal,
         total_steps: int,
         device: torch.device,
+        transfer: Transfer | None = None,
     ) -> None:
         self.model = model
-        self.optimizers = {name: Optimizer(part, optim) for name, part in parts.items()}
+        self._body = body_of(model, transfer, total_steps)
+        # A body that stays frozen is no business of the optimizers; one that thaws later is theirs from the beginning.
+        if self._body is not None:
+            self._body.let_learn(self._body.thaw < math.inf)
+        shares = None if self._body is None else self._body.shares
+        self.optimizers = {name: Optimizer(part, optim, shares) for name, part in parts.items()}
         self.average = copy.deepcopy(model).requires_grad_(False) if optim.ema else None
         self.updates = 0
         """Calls of an optimizer so far; an acting task makes several in a step."""
@@ -64,6 +72,8 @@ class Updater:
         signed = values if self._goal.best == "max" else [-value for value in values]
         self.step = step
         self.share = schedule.factor(self._rate, step, self._total_steps, signed)
+        if self._body is not None and self._body.let_learn(self._body.learns_at(step)):
+            mode.train(self.model)
 
     def portion(self, weight: float, *, complete: bool) -> None:
         """Before a piece of a batch: its share of the batch, and whether it is the last."""
