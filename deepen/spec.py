@@ -98,6 +98,8 @@ class Mask:
     logits [B, len(names), H, W]."""
 
     names: tuple[str, ...]
+    colours: tuple[str, ...] = ()
+    """Of the classes, as #rrggbb, where the data brings its own."""
 
     @property
     def width(self) -> int:

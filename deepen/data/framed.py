@@ -74,14 +74,24 @@ class FramedPreprocess(PicturePreprocess):
         scale = 1.0 if self.tile else min(self.height / height, self.width / width)
         return Frame(item, height, width, scale=scale, keep=(0, 0, tall, wide))
 
+    def frames(self, height: int, width: int, item: int = 0) -> list[Frame]:
+        """Where the rows of a picture of this size lie in it."""
+        if not self.tile:
+            return [self.frame(height, width, item)]
+        return [
+            Frame(item, height, width, top, left, 1.0, (first - top, start - left, last - top, end - left))
+            for top, first, last in cuts(height, self.height)
+            for left, start, end in cuts(width, self.width)
+        ]
+
     def pieces(self, items: Sequence[Any]) -> Iterator[tuple[Tensor, list[Frame]]]:
         most = max(1, min(BATCH, PIECES // (self.height * self.width)))
         rows: list[np.ndarray] = []
         frames: list[Frame] = []
         for number, item in enumerate(items):
             with quiet(), naming(item, number):
-                image, height, width = self._picture(item)
-            for row, frame in self._cut(image, height, width, number):
+                cut = self.rows_of(item, number)
+            for row, frame in cut:
                 rows.append(row)
                 frames.append(frame)
                 if len(rows) == most:
@@ -90,19 +100,20 @@ class FramedPreprocess(PicturePreprocess):
         if rows:
             yield torch.from_numpy(np.stack(rows)), frames
 
+    def rows_of(self, item: Any, number: int = 0) -> Iterator[tuple[np.ndarray, Frame]]:
+        """The rows uint8 [H, W, C] of one item, which is read now and cut as they are asked for. Raises `UnreadableError`;
+        call it inside `quiet()`."""
+        image, height, width = self._picture(item)
+        return self._cut(image, height, width, number)
+
     def _cut(self, image: Pillow.Image, height: int, width: int, number: int) -> Iterator[tuple[np.ndarray, Frame]]:
-        """The rows of a picture."""
         if not self.tile:
             yield self._boxed(image, height, width), self.frame(height, width, number)
             return
-        for top, first_line, last_line in cuts(height, self.height):
-            for left, first, last in cuts(width, self.width):
-                box = (left, top, min(left + self.width, width), min(top + self.height, height))
-                keep = (first_line - top, first - left, last_line - top, last - left)
-                yield (
-                    padded(image.crop(box), self.height, self.width),
-                    Frame(number, height, width, top, left, 1.0, keep),
-                )
+        for frame in self.frames(height, width, number):
+            left, top = int(frame.left), int(frame.top)
+            box = (left, top, min(left + self.width, width), min(top + self.height, height))
+            yield padded(image.crop(box), self.height, self.width), frame
 
     def _picture(self, item: Any) -> tuple[Pillow.Image, int, int]:
         """An item upright, perhaps already smaller by a power of two, with the height and width that it has in full."""
