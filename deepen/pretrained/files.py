@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import struct
 import warnings
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from deepen.errors import Problem
@@ -65,8 +66,6 @@ def read(path: Path) -> Content:
         raise Problem(f"'{path}' is not known by its ending to hold weights: {EXPECTED}.")
     if path.stat().st_size == 0:
         raise Problem(f"{path} is empty (0 bytes): {EXPECTED}.")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     facts: dict[str, Any] = {}
     if ending == ".safetensors":
         content, facts = _safetensors(path)
@@ -77,7 +76,33 @@ def read(path: Path) -> Content:
     tensors, within = unwrapped(content)
     if not tensors:
         raise Problem(f"{path} holds no tensors under names: {EXPECTED}.")
-    return Content(tensors, digest, facts, within)
+    return Content(tensors, sha256(path), facts, within)
+
+
+def sha256(path: Path) -> str:
+    """The sum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """A safetensors file with facts in its header, all or nothing. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    # Tensors that share memory are written once each.
+    plain = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    try:
+        save_file(plain, partial, {"format": "pt", FACTS: json.dumps(facts, ensure_ascii=False)})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except SafetensorError as error:  # the system's error, if it was one, stands in its text only
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def unwrapped(content: Any, depth: int = DEEPEST) -> tuple[dict[str, Tensor], str]:
