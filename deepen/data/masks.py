@@ -1,0 +1,209 @@
+"""From pictures with a class for every pixel to a `Dataset`: the part that every source of masks shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from deepen import recipe
+from deepen.data import mask_rows
+from deepen.data.dataset import Bad, Dataset, Finding, Sealed
+from deepen.data.decode import decode
+from deepen.data.framed import FramedPreprocess, Letterbox
+from deepen.data.mask_rows import IGNORED, Labels, columns_of, tiles
+from deepen.data.pictures import check_options, normalised
+from deepen.data.piles import Pile
+from deepen.data.splits import split
+from deepen.errors import Misuse, Problem
+from deepen.spec import Mask, Spec
+
+USUAL_SIDE = 512
+FAR_APART = 4
+"""Without names, numbers are counted anew where fewer than one in so many is used."""
+
+
+@dataclass
+class Options(recipe.Data):
+    """How pictures and their masks are read."""
+
+    ignore: tuple[int, ...] = ()
+    """Class numbers of pixels that are neither learnt nor measured; 255 always is one."""
+    tile: bool = False
+    """Keep the resolution and cut pictures into rows of data.size pixels (default 256), instead of scaling them."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the numbers in masks mean."""
+
+    names: tuple[str, ...]
+    table: np.ndarray
+    """From numbers to classes, uint8 [256]."""
+    unknown: frozenset[int]
+    """Numbers that are no class."""
+    facts: list[str]
+
+
+def assemble(
+    name: str,
+    pictures: Pile,
+    labels: Labels,
+    splits: Mapping[str, str],
+    options: recipe.Data,
+    seed: int,
+    *,
+    digest: str,
+    facts: Sequence[str] = (),
+    bad: Sequence[Bad] = (),
+    findings: Sequence[Finding] = (),
+) -> Dataset:
+    """A data set from pictures, their masks and the split of each ("train", "validation" or "test", by name).
+
+    Raises `Problem` for pictures and masks that cannot be used (unless `options.skip_bad`) and where fewer than two classes
+    occur, `Misuse` for settings that masks cannot follow.
+    """
+    ignore, tile = _checked(options, name)
+    if tile:
+        decoded = tiles(pictures, options)
+    else:
+        decoded = decode(pictures, Letterbox(options.size, options.channels, USUAL_SIDE), threads=options.threads)
+    failed = {one.path: one for one in decoded.bad}
+    if all(picture in failed for picture in decoded.names):
+        raise _refused([*bad, *failed.values()], 0)
+    masks, unusable = mask_rows.read(decoded, labels, pictures.digest(), options.threads)
+    failed |= {one.path: one for one in unusable}
+    readable = [number for number, picture in enumerate(decoded.names) if picture not in failed]
+    classes = meaning([masks.seen[number] for number in readable], labels.names, ignore)
+    masks.table = classes.table
+    for number in readable:
+        beyond = sorted(classes.unknown.intersection(masks.seen[number]))
+        if beyond:
+            expected = f"expected 0 to {len(labels.names) - 1}, 255, or what data.ignore=... names"
+            picture = decoded.names[number]
+            failed[picture] = Bad(
+                picture, f"its mask '{labels.path[picture]}' has the class number {beyond[0]}: {expected}"
+            )
+    good = np.array([number for number in readable if decoded.names[number] not in failed], dtype=np.int64)
+    broken = [*bad, *(Bad(f"{pictures.path}/{one.path}", one.reason) for one in failed.values())]
+    if broken and (not options.skip_bad or not len(good)):
+        raise _refused(broken, len(good))
+    told = [*facts, *decoded.facts, *classes.facts]
+    if broken:
+        told.append(f"{len(broken):,} pictures or masks that cannot be used are left out (data.skip_bad).")
+    given = np.array([splits[decoded.names[number]] for number in good])
+    parts, split_facts = split(len(good), options, seed, given=None if set(given) == {"train"} else given)
+    parts = {part: good[index] for part, index in parts.items()}
+    columns = columns_of(decoded, masks, parts, f"{pictures.path}/", tile=tile)
+    preprocess = replace(normalised(FramedPreprocess, columns["train"]["input"], options), tile=tile)
+    seen = {part: [masks.seen[number] for number in numbers] for part, numbers in parts.items()}
+    colours = labels.colours or _colours(masks.colours, classes)
+    return Dataset(
+        name=name,
+        spec=Spec(preprocess.input, Mask(classes.names, tuple(colours))),
+        preprocess=preprocess,
+        train=columns["train"],
+        validation=columns["validation"],
+        test=Sealed(columns["test"]) if len(columns["test"]) else None,
+        digest=digest,
+        facts=[*told, *split_facts],
+        bad=broken,
+        findings=[*findings, *_noticed(classes, seen)],
+    )
+
+
+def meaning(seen: Sequence[Sequence[int]], names: Sequence[str], ignore: Sequence[int]) -> Classes:
+    """What the numbers of masks mean: classes as they are, but for 0 and 255 alone, and for a few numbers far apart.
+
+    Raises `Problem` where fewer than two classes occur.
+    """
+    numbers = {value for values in seen for value in values}
+    table = np.arange(256, dtype=np.uint8)
+    table[list(ignore)] = IGNORED
+    facts, found = [], list(names)
+    used = sorted(numbers - {IGNORED} - set(ignore))
+    if numbers == {0, IGNORED} and not {0, IGNORED}.intersection(ignore) and len(names) in (0, 2):
+        table[IGNORED] = 1
+        found = found or ["background", "foreground"]
+        facts.append("Masks hold only 0 and 255: 255 is read as class 1.")
+    elif not names and len(used) > 1 and used[-1] >= FAR_APART * len(used):
+        table[:] = IGNORED
+        table[used] = np.arange(len(used))
+        found = [str(value) for value in used]
+        facts.append(
+            f"Masks hold only the numbers {', '.join(found)}: they are read as the classes 0 to {len(used) - 1}."
+        )
+    elif not names:
+        found = [str(value) for value in range(used[-1] + 1)] if used else []
+    unknown = frozenset(value for value in numbers if len(found) <= table[value] < IGNORED)
+    while found and len(found) - 1 in ignore:
+        found.pop()
+    if len({int(table[value]) for value in numbers - unknown} - {IGNORED}) < 2:
+        held = ", ".join(str(value) for value in sorted(numbers)) or "nothing"
+        raise Problem(
+            f"All masks together hold fewer than two classes (their pixels are {held}): nothing is to be told apart."
+        )
+    if ignore:
+        facts.append(f"Pixels of class {', '.join(map(str, ignore))} are neither learnt nor measured (data.ignore).")
+    return Classes(tuple(found), table, unknown, facts)
+
+
+def _checked(options: recipe.Data, name: str) -> tuple[tuple[int, ...], bool]:
+    """The options of masks. Raises `Misuse`."""
+    if options.test is not None:
+        raise Misuse(
+            f"data.test={options.test} is not read for masks: put test pictures and masks into folders named test."
+        )
+    check_options(options, name)
+    if options.resize is not None:
+        raise Misuse(
+            f"data.resize={options.resize} is for pictures whose centre is cut out: with masks they stay whole."
+        )
+    ignore, tile = getattr(options, "ignore", ()), getattr(options, "tile", False)
+    if any(not 0 <= number <= IGNORED for number in ignore):
+        raise Misuse(f"data.ignore={','.join(map(str, ignore))} is out of range: expected class numbers from 0 to 255.")
+    return ignore, tile
+
+
+def _refused(broken: Sequence[Bad], good: int) -> Problem:
+    shown = "; ".join(f"'{one.path}': {one.reason}" for one in broken[:3])
+    more = f"; and {len(broken) - 3:,} more" if len(broken) > 3 else ""
+    text = f"{len(broken):,} of {len(broken) + good:,} pictures or masks cannot be used: {shown}{more}."
+    return Problem(f"{text} Mend or remove them, or go on without them with data.skip_bad=true.")
+
+
+def _colours(palette: Sequence[str], classes: Classes) -> list[str]:
+    """Of each class, from the palette of the numbers; none unless the palette tells the classes apart."""
+    if not palette:
+        return []
+    numbers = {int(one): number for number, one in reversed(list(enumerate(classes.table)))}
+    colours = [palette[numbers.get(one, one)] for one in range(len(classes.names))]
+    return colours if len(set(colours)) == len(colours) else []
+
+
+def _noticed(classes: Classes, seen: Mapping[str, Sequence[Sequence[int]]]) -> list[Finding]:
+    """What a person should know of the classes in each part."""
+    findings = []
+    held = {
+        part: [{int(classes.table[value]) for value in values} - {IGNORED} for values in one]
+        for part, one in seen.items()
+    }
+    blank = sum(not inside for one in held.values() for inside in one)
+    if blank:
+        text = f"{blank:,} masks hold nothing but pixels to be ignored: they teach nothing and are not measured."
+        findings.append(Finding("warning", "all-ignored", text, "Label them, or remove them with their pictures."))
+    present = {part: set().union(*one) for part, one in held.items()}
+    measured = present["validation"] | present["test"]
+    unseen = sorted(measured - present["train"])
+    nowhere = sorted(set(range(len(classes.names))) - measured - present["train"])
+    if unseen:
+        names = ", ".join(f"'{classes.names[one]}'" for one in unseen)
+        text = f"No training picture has {names}, which others have: it can never be learnt."
+        findings.append(Finding("warning", "class-in-one-split", text, "Move some of their pictures to train."))
+    if nowhere:
+        names = ", ".join(f"'{classes.names[one]}'" for one in nowhere)
+        findings.append(
+            Finding("note", "absent-class", f"No mask has {names}.", "Correct the list of names, or ignore it.")
+        )
+    return findings
