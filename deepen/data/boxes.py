@@ -7,8 +7,9 @@ left out, what reaches over an edge is cut there. `target` is then float32 [N, M
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.decode import Decoded, decode
 from deepen.data.framed import FramedPreprocess, Letterbox
 from deepen.data.layout import typos
-from deepen.data.pictures import check_options, picked, shared_out
+from deepen.data.pictures import check_options, normalised, picked, shared_out
 from deepen.data.piles import PartOfPile, Pile
 from deepen.data.splits import split
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import Boxes, Spec
 
@@ -89,6 +90,10 @@ def assemble(
     Raises `Problem` where pictures or label files cannot be read, unless `options.skip_bad`, and where no box is left.
     """
     check_options(options, name)
+    if options.resize is not None:
+        raise Misuse(
+            f"data.resize={options.resize} is for pictures whose centre is cut out: with boxes they stay whole."
+        )
     decoded = decode(
         PartOfPile(pile, labels.pictures), Letterbox(options.size, options.channels), threads=options.threads
     )
@@ -127,7 +132,7 @@ def assemble(
         )
         for part, index in parts.items()
     }
-    preprocess = FramedPreprocess.fit(columns["train"]["input"])
+    preprocess = normalised(FramedPreprocess, columns["train"]["input"], options)
     told = [_counted(kind, pile, counts, len(kept), labels.names), *decoded.facts, _sizes(target, height, width)]
     return Dataset(
         name=name,
@@ -141,6 +146,16 @@ def assemble(
         bad=bad,
         findings=findings,
     )
+
+
+def unlabelled(pictures: Sequence[str], used: Collection[str], what: str, mend: str) -> list[Finding]:
+    """Pictures without `what`, in folders where others have it."""
+    folders = {PurePosixPath(name).parent for name in used}
+    left = [name for name in pictures if name not in used and PurePosixPath(name).parent in folders]
+    if not left:
+        return []
+    text = f"{len(left):,} pictures have no {what} and are left out (first: '{left[0]}')."
+    return [Finding("warning", "no-labels", text, mend, {"files": left[:LISTED], "count": len(left)})]
 
 
 def refusal(bad: Sequence[Bad], others: int) -> Problem:
@@ -286,16 +301,7 @@ def _split(
     for number in np.argsort(-counts, kind="stable").tolist():
         rarest[boxes.rows[boxes.classes == number]] = number
     whole = set(given) == {"train"}
-    # Drawn evenly over the classes, a limit needs a picture of each; boxes of several classes share pictures.
-    stratified = whole and options.limit is None
-    return split(
-        count,
-        options,
-        seed,
-        given=None if whole else np.array(given),
-        labels=rarest if stratified else None,
-        names=[*names, "no box"],
-    )
+    return split(count, options, seed, given=None if whole else np.array(given), strata=rarest)
 
 
 def _counted(kind: str, pile: Pile, counts: NDArray[np.int64], pictures: int, names: Sequence[str]) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from deepen.data import archives
 from deepen.data.dataset import Bad
+from deepen.data.layout import SPLITS
 from deepen.data.piles import is_hidden
 from deepen.errors import Problem
 
@@ -152,3 +154,56 @@ def _members(path: Path, size: int, changed: int) -> tuple[str, ...]:
 
 def _hidden(name: str) -> bool:
     return any(is_hidden(part) for part in name.split("/"))
+
+
+def parts_of(names: Sequence[str]) -> dict[str, str]:
+    """The part of each file by the words in its name and folders: `instances_val2017.json`, `valid/_annotations.coco.json`.
+
+    All of them "train" where that tells nothing. Raises `Problem` where it tells something of some files only.
+    """
+    found = {name: part_in(name) for name in names}
+    if len(set(found.values())) <= 1:
+        return dict.fromkeys(names, "train")
+    unclear = [name for name, part in found.items() if part is None]
+    if unclear:
+        raise Problem(
+            f"It is not clear what part of the data '{unclear[0]}' is: expected train, val or test in its name, as in "
+            f"'{next(name for name, part in found.items() if part)}'."
+        )
+    return {name: part or "train" for name, part in found.items()}
+
+
+def part_in(name: str) -> str | None:
+    """The part that a path tells: by a word of its last name, else of its folders from the innermost out."""
+    for piece in reversed(PurePosixPath(name.lower()).parts):
+        for word in re.findall(r"[a-z]+", piece):
+            if word in SPLITS:
+                return SPLITS[word]
+    return None
+
+
+class Pictures:
+    """The pictures of a pile, found by what label files call them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(names)
+        self._by_last: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            self._by_last[PurePosixPath(name).name].append(name)
+
+    def find(self, wanted: str, folder: PurePosixPath, part: str) -> str:
+        """The picture `wanted`, a path that may lack folders: beside the label file in `folder`, in the pile itself, below
+        it, or by its last name. Raises `BrokenError` with what is the matter."""
+        parts = [piece for piece in PurePosixPath(wanted).parts if piece not in ("/", "..", ".")]
+        wanted = "/".join(parts)
+        for exact in (str(folder / wanted), wanted):
+            if exact in self._names:
+                return exact
+        same = self._by_last.get(parts[-1], []) if parts else []
+        below = [name for name in same if name.endswith(f"/{wanted}")] or same
+        below = [name for name in below if part_in(str(PurePosixPath(name).parent)) == part] or below
+        if not below:
+            raise BrokenError("is not there")
+        if len(below) > 1:
+            raise BrokenError(f"may be '{below[0]}' or '{below[1]}'")
+        return below[0]

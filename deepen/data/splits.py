@@ -27,6 +27,7 @@ def split(
     groups: np.ndarray | None = None,
     times: np.ndarray | None = None,
     names: Sequence[str] | None = None,
+    strata: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Sorted int64 indices of `train`, `validation` and `test` (which may be empty), and sentences on how and why.
 
@@ -34,7 +35,8 @@ def split(
     only, validation is taken from train; with train and validation only, the given validation is used as it is and
     there is no test split (a sealed one needs samples that nobody has chosen anything by); with train alone, all is
     split as if nothing were given. `labels` are class numbers >= 0 [count], `names` what people call them; `groups`
-    any values that must not be shared between splits; `times` anything sortable. `options.limit` is applied to train.
+    any values that must not be shared between splits; `times` anything sortable. `strata` are numbers >= 0 [count] of
+    which every part is to have its share where samples have no labels. `options.limit` is applied to train.
 
     Raises `Misuse` for fractions or limits out of range, `Problem` where there is too little to split.
     """
@@ -52,7 +54,8 @@ def split(
         elif groups is not None:
             chosen, told = _by_group(np.asarray(groups)[todo], part_labels, wanted, seed, options.group)
         else:
-            chosen, told = _stratified(len(todo), part_labels, wanted, seed, names)
+            chosen, told = _stratified(len(todo), part_labels if strata is None else strata[todo], wanted, seed, names)
+            told = told if strata is None else told[:1]
         facts += told
         for number, name in enumerate(NAMES):
             if number == 0 or name in wanted:
