@@ -7,6 +7,7 @@ form runs on one device and has no local response normalisation; with the names 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ class Config:
     stride 1, and hidden layers that look at 4x4. auto: small up to 64 pixels."""
 
 
+@final
 class AlexNet(Backbone):
     """[B, channels, H, W] -> [B, width_out]."""
 
@@ -69,7 +71,7 @@ class AlexNet(Backbone):
             nn.ReLU(),
             nn.Linear(hidden, width_out),
         )
-        begin(self)
+        begin(self, 0.001)  # nothing normalises what arrives there
 
     def body(self, input: Tensor) -> Tensor:
         x = self.avgpool(self.features(input)).flatten(1)  # [B, 256, h, w] -> [B, 256 * side * side]
@@ -88,5 +90,5 @@ def build(spec: Spec, config: Config) -> AlexNet:
     share("dropout", config.dropout)
     small = is_small(config.stem, image)
     if not small:
-        pictures(spec, "alexnet", SMALLEST)
+        pictures(spec, "alexnet", SMALLEST, "model.stem=small")
     return AlexNet(image.channels, width_out, config, small=small)

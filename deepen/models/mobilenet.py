@@ -8,7 +8,7 @@ Inverted residual blocks: a 1x1 convolution widens, a 3x3 or 5x5 one looks at ea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 from torch import Tensor, nn
 
@@ -135,6 +135,7 @@ class InvertedResidual(nn.Module):
         return x + answer if self.residual else answer
 
 
+@final
 class MobileNet(Backbone):
     """[B, channels, H, W] -> [B, width_out]."""
 

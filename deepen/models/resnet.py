@@ -9,7 +9,7 @@ Idelbayev's published weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -147,6 +147,7 @@ class Bottleneck(nn.Module):
         return answer
 
 
+@final
 class ResNet(Backbone):
     """[B, channels, H, W] -> [B, width_out]."""
 

@@ -7,7 +7,7 @@ answer is a map of scores for each class and its mean: there are no hidden layer
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,7 @@ class Fire(nn.Module):
         return torch.cat([self.expand1x1_activation(single), self.expand3x3_activation(wide)], 1)
 
 
+@final
 class SqueezeNet(Backbone):
     """[B, channels, H, W] -> [B, width_out]."""
 
@@ -98,16 +99,17 @@ class SqueezeNet(Backbone):
         self.places = (*places, len(layers) - 1)
         self.channels = (*sizes, before)
         self.strides = (1, 2, 4, 8) if small else (2, 4, 8, 16)
+        scores = nn.Conv2d(before, width_out, 1)
         self.classifier = nn.Sequential(
             nn.Dropout(config.dropout),
-            nn.Conv2d(before, width_out, 1),
+            scores,
             nn.ReLU() if rectified else nn.Identity(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
         begin(self)
-        if rectified:
-            nn.init.ones_(self.classifier[1].bias)  # a class whose scores start below zero would never be learnt
+        if rectified and scores.bias is not None:
+            nn.init.ones_(scores.bias)  # a class whose scores start below zero would never be learnt
 
     def body(self, input: Tensor) -> Tensor:
         answer: Tensor = self.features(input)
@@ -123,6 +125,6 @@ def build(spec: Spec, config: Config) -> SqueezeNet:
     share("dropout", config.dropout)
     small = is_small(config.stem, image)
     if not small:
-        pictures(spec, "squeezenet", LAYOUTS[config.version].smallest)
+        pictures(spec, "squeezenet", LAYOUTS[config.version].smallest, "model.stem=small")
     rectified = isinstance(spec.output, Category)
     return SqueezeNet(image.channels, width_out, config, small=small, rectified=rectified)

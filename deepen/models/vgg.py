@@ -7,6 +7,7 @@ what style transfer compares pictures by. With the names of torchvision; `-bn` h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from torch import Tensor, nn
 
@@ -58,6 +59,7 @@ class Config:
     that pictures may have any size. auto: small up to 64 pixels."""
 
 
+@final
 class VGG(Backbone):
     """[B, channels, H, W] -> [B, width_out]."""
 
@@ -93,7 +95,7 @@ class VGG(Backbone):
             nn.Dropout(config.dropout),
             nn.Linear(hidden, width_out),
         )
-        begin(self)
+        begin(self, 0.01 if config.norm else 0.001)
 
     def body(self, input: Tensor) -> Tensor:
         x = self.avgpool(self.features(input)).flatten(1)  # [B, C, h, w] -> [B, C * side * side]
@@ -116,5 +118,5 @@ def build(spec: Spec, config: Config) -> VGG:
     share("dropout", config.dropout)
     small = is_small(config.stem, image)
     if not small:
-        pictures(spec, "vgg", smallest=2 ** len(config.depths))
+        pictures(spec, "vgg", 2 ** len(config.depths), "model.stem=small")
     return VGG(image.channels, width_out, config, small=small)

@@ -65,12 +65,13 @@ def outputs_at(layers: nn.Sequential, input: Tensor, places: Sequence[int]) -> l
     return found
 
 
-def begin(model: Backbone) -> None:
-    """He's start, which carries signals through any depth of rectifiers, and an answer that at first prefers nothing."""
+def begin(model: Backbone, spread: float = 0.01) -> None:
+    """He's start, which carries signals through any depth of rectifiers, and an answer that at first prefers nothing: the
+    deviation of its weights is `spread`."""
     initialise(model, "he")
     for layer in model.head.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.normal_(layer.weight, 0.0, 0.01)
+            nn.init.normal_(layer.weight, 0.0, spread)
 
 
 def body_parameters(model: nn.Module) -> list[nn.Parameter] | None:

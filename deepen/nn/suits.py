@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from deepen.errors import Misuse, Problem
-from deepen.spec import Category, Image, Spec
+from deepen.spec import Boxes, Category, Image, Mask, Spec
 
 
 def answers(spec: Spec, model: str) -> int:
-    """How many numbers the model must answer with; raises `Problem` where nothing is asked or a single class exists."""
+    """How many numbers the model must answer with; raises `Problem` where nothing is asked, a single class exists, or more
+    than one answer for each sample is wanted."""
+    if isinstance(spec.output, Boxes | Mask):
+        asked = "boxes" if isinstance(spec.output, Boxes) else "masks"
+        raise Problem(
+            f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: choose a model that is for "
+            f"{asked}; `deepen list` has them."
+        )
     if spec.output.width < 1:
         raise Problem(
             f"Model '{model}' learns a target and this data has none: choose a model such as dcgan with --as gan."
@@ -17,15 +24,19 @@ def answers(spec: Spec, model: str) -> int:
     return spec.output.width
 
 
-def pictures(spec: Spec, model: str, smallest: int = 1) -> Image:
-    """The input as pictures; raises `Problem` when it is something else, or smaller than `smallest` pixels a side."""
+def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = None) -> Image:
+    """The input as pictures; raises `Problem` when it is something else, or smaller than `smallest` pixels a side, for which
+    `remedy` is a setting that helps, if not larger pictures."""
     if not isinstance(spec.input, Image):
         kind = type(spec.input).__name__.lower()
         better = "actor-critic" if kind == "observation" else "mlp or perceptron"
         raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
     if min(spec.input.height, spec.input.width) < smallest:
         size = f"{spec.input.height}x{spec.input.width}"
-        raise Problem(f"Model '{model}' needs pictures of at least {smallest}x{smallest} pixels, these are {size}.")
+        raise Problem(
+            f"Model '{model}' needs pictures of at least {smallest}x{smallest} pixels, these are {size}: set "
+            f"{remedy or f'data.size={smallest}'}."
+        )
     return spec.input
 
 
