@@ -20,10 +20,11 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from deepen.data.dataset import Dataset, Finding
-    from deepen.engine.fit import Report
+    from deepen.engine.report import Report
     from deepen.engine.run import Folder
-    from deepen.prepare import Prepared, Settled
+    from deepen.prepare import Prepared
     from deepen.run import Evaluation, Run
+    from deepen.settle import Settled
 
 SHOWN_EVALUATIONS = 12
 LABEL = 8
@@ -163,6 +164,8 @@ class Console:
         self.say(
             "model", f"[bold]{safe(recipe.model_name)}[/] for {recipe.task_name}, {prepared.parameters:,} parameters"
         )
+        for count, text in enumerate(prepared.transfer):
+            self.say("transfer" if count == 0 else "", safe(text))
         self.say("plan", f"{safe(describe(prepared.device))}, {settled.plan} ({safe(settled.plan_reason)})")
         epochs = settled.total_steps / prepared.steps_per_epoch
         length = f"{settled.total_steps:,} steps" if prepared.loader is None else f"{epochs:.3g} epochs"

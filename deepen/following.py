@@ -64,7 +64,8 @@ def usual(recipe: Recipe, seen: Seen) -> Recipe:
     """The recipe that data, task and model get when nothing else is said."""
     made = blank(recipe.source, recipe.reader, recipe.task_name, recipe.model_name)
     own = recipe.model_name.startswith(CUSTOM)
-    known = recipes.choose(recipe.source, seen, recipe.task_name, None if own else recipe.model_name)
+    model = None if own else recipe.model_name
+    known = recipes.choose(recipe.source, seen, recipe.task_name, model, recipe.transfer.mode)
     for key, value in known.settings.items() if known else ():
         if not (own and key.startswith("model.")):
             made.set(key, value)

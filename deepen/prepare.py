@@ -6,10 +6,8 @@ once and written into the run.
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +16,21 @@ from torch import nn
 
 from deepen import limits, registry
 from deepen import recipe as recipes
+from deepen import transfer as transferring
 from deepen.data.augment import Augmenter, off
 from deepen.data.dataset import Dataset
 from deepen.data.loader import Loader
 from deepen.data.pixels import ImagePreprocess
 from deepen.engine import device as devices
-from deepen.engine import evaluate, lr_finder, optim, plan, schedule
-from deepen.engine.trial import trial_of
-from deepen.errors import Misuse, Problem, unknown
+from deepen.engine import evaluate, mode, optim, plan, schedule
+from deepen.engine.features import Features
+from deepen.engine.run import Folder
+from deepen.errors import Misuse, Problem
+from deepen.pretrained.weights import Weights
 from deepen.randomness import reseed
-from deepen.recipe import KnownGood, Recipe, Seen
-from deepen.spec import Image, Spec
+from deepen.recipe import KnownGood, Recipe
+from deepen.sources import find_source, load, natural_task, seen_in
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
-
-TIME_MARGIN = 0.97
-"""Share of `fit.minutes` that the schedule is laid over; the rest covers a machine that slows down."""
 
 
 @dataclass
@@ -46,15 +44,27 @@ class Prepared:
     dataset: Dataset
     task: Task
     model: nn.Module
+    """What learns: the whole network, or its head where that sees kept features."""
     device: torch.device
     loader: Loader | None
     """None for a task that acts for its data."""
+    transfer: list[str] = field(default_factory=list)
+    """What was taken over from another training and what of it learns, for people."""
+    implied: list[str] = field(default_factory=list)
+    """Settings that came with those weights."""
+    features: Features | None = None
+    """What the head sees in place of pictures, where it learns alone."""
     rows: Rows = field(default_factory=dict)
     """Of the last evaluation."""
 
+    def whole(self, module: nn.Module) -> nn.Module:
+        """The network that answers for pictures, with `module` (`model`, or its average) in it."""
+        return module if self.features is None else self.features.whole(module)
+
     @property
     def parameters(self) -> int:
-        return sum(p.numel() for p in self.model.parameters())
+        """Of the whole network."""
+        return sum(p.numel() for p in self.whole(self.model).parameters())
 
     @property
     def steps_per_epoch(self) -> float:
@@ -77,77 +87,9 @@ class Prepared:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The metrics of the validation split."""
-        self.rows = evaluate.score(self.task, model, self.dataset.validation, self.dataset.preprocess, self.device)
+        seen = self.dataset if self.features is None else self.features
+        self.rows = evaluate.score(self.task, model, seen.validation, seen.preprocess, self.device)
         return self.task.measure(self.rows)
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What was measured or derived once for a run."""
-
-    plan: str
-    plan_reason: str
-    total_steps: int
-    lr: float | None
-    """The rate that was found, where one was looked for."""
-    sweep: list[tuple[float, float]] | None = None
-    """(rate, smoothed loss) of the search."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def find_source(source: str) -> tuple[registry.Entry, str]:
-    """The module of data/ that reads `source`, by name or because it recognises it, and the reason in words."""
-    known = registry.entries("data")
-    named = {name: entry for name, entry in known.items() if "recognise" not in entry.offers}
-    if source in named:
-        return named[source], "a known data set"
-    readers = [(entry, entry.load()) for entry in known.values() if "recognise" in entry.offers]
-    for entry, module in sorted(readers, key=lambda pair: getattr(pair[1], "GENERAL", False)):
-        reason = module.recognise(source)
-        if reason:
-            return entry, reason
-    if Path(source).exists():
-        raise Problem(
-            f"{source} holds nothing that can be read here: expected a folder with a folder of pictures per class, or a table "
-            "(.csv .tsv .jsonl .parquet)."
-        )
-    raise Misuse(f"{unknown('data set', source, named)} And nothing lies at the path {source}.")
-
-
-def load(source: str, settings: dict[str, Any]) -> tuple[Dataset, Recipe, str]:
-    """The data set behind a known name or a path, a draft of its recipe, and the reason why it was read so."""
-    entry, reason = find_source(source)
-    draft = recipes.blank(_lasting(source, entry), entry.name, "", "")
-    chosen = []
-    for key, value in settings.items():
-        if key == "seed" or key.startswith("data.") or key in vars(draft.data):
-            draft.set(key, value)
-            chosen.append(draft.full(key))
-    if draft.data.test is not None and Path(draft.data.test).exists():
-        draft.data.test = str(Path(draft.data.test).resolve())
-    dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
-    _heeded(dataset, draft, chosen)
-    return dataset, draft, reason
-
-
-def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
-    """Raise `Misuse` for a setting of the data that this data cannot follow, rather than pass over it in silence."""
-    seen, values = dataset.spec.input, draft.keys()
-    for key in chosen:
-        if dataset.acting and key.startswith("data.") and key != "data.skip_bad":
-            raise Misuse(
-                f"{key}={values[key]} has no meaning for {dataset.name}, whose data comes from acting: leave it out."
-            )
-        if key not in ("data.size", "data.channels") or values[key] is None:
-            continue
-        if not isinstance(seen, Image):
-            raise Misuse(f"{key}={values[key]} is for pictures and {dataset.name} has none: leave it out.")
-        if values[key] != (max(seen.height, seen.width) if key == "data.size" else seen.channels):
-            raise Misuse(
-                f"{key}={values[key]} cannot be followed: {dataset.name} stays {seen.height}x{seen.width}x{seen.channels}."
-            )
 
 
 def prepare(source: str, task: str | None, model: str | nn.Module | None, settings: dict[str, Any]) -> Prepared:
@@ -156,14 +98,20 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
         registry.find("model", model)
     if task is not None:
         registry.find("task", task)
-    dataset, draft, reason = load(source, settings)
+    own = model if isinstance(model, nn.Module) else None
+    named = model if isinstance(model, str) else None
+    asked, weights, implied = transferring.asked(settings), None, {}
+    if asked.pretrained is not None and own is None:
+        find_source(source)  # a slip in its name is told before weights are looked for
+        named = transferring.network_for(asked, task, named)
+        weights = transferring.found(asked, named)
+        implied = transferring.expected(weights, settings)
+    dataset, draft, reason = load(source, settings, implied)
     task = task or natural_task(dataset.spec)
     doing = registry.find("task", task).load()
     doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
     seen = seen_in(dataset)
-    own = model if isinstance(model, nn.Module) else None
-    named = model if isinstance(model, str) else None
-    known = recipes.choose(source, seen, task, named)
+    known = recipes.choose(source, seen, task, named, asked.mode)
     name = f"{recipes.CUSTOM}{type(own).__qualname__}" if own is not None else named or (known.model if known else None)
     if name is None:
         raise Misuse(
@@ -178,9 +126,14 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     for key, value in settings.items():
         recipe.set(key, value)
     recipe.data = draft.data  # its paths hold from any folder
+    if recipe.transfer.pretrained is not None and Path(recipe.transfer.pretrained).exists():
+        recipe.transfer.pretrained = str(Path(recipe.transfer.pretrained).resolve())
+    transferring.check(recipe, own, chosen)
     if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
         recipe.fit.epochs = UNLIMITED
-    return build(recipe, known, reason, dataset, own)
+    prepared = build(recipe, known, reason, dataset, own, weights)
+    prepared.implied = list(implied)
+    return prepared
 
 
 UNLIMITED = 1e6
@@ -188,10 +141,20 @@ UNLIMITED = 1e6
 
 
 def build(
-    recipe: Recipe, known: KnownGood | None, reason: str, dataset: Dataset, own: nn.Module | None = None
+    recipe: Recipe,
+    known: KnownGood | None,
+    reason: str,
+    dataset: Dataset,
+    own: nn.Module | None = None,
+    start: Weights | Folder | None = None,
 ) -> Prepared:
-    """Task, model and loader of a recipe. The random start of the weights is a function of the seed."""
+    """Task, model and loader of a recipe. The random start of the weights is a function of the seed.
+
+    `start` are weights that are taken over, or a run that keeps what it began with.
+    """
     limits.check(recipe)
+    if recipe.fit.epochs == 0 and recipe.fit.minutes is not None:
+        raise Misuse("fit.epochs=0 trains nothing, so that there is nothing to limit: leave fit.minutes out.")
     optim.kind(recipe.optim)  # unknown names are told before a folder is made
     schedule.find(recipe.schedule)
     if recipe.plan != "auto":
@@ -224,16 +187,28 @@ def build(
     if not dataset.acting:
         task.study(dataset.train, dataset.preprocess)
         _fit_together(recipe, dataset, task, model)
-        augmenter = augmenter_of(recipe, dataset)
-        loader = Loader(
-            dataset.train,
-            dataset.preprocess,
-            augmenter,
-            batch_size=recipe.fit.batch_size,
-            seed=recipe.seed,
-            device=device,
-        )
-    return Prepared(recipe, known, reason, dataset, task, model.to(device), device, loader)
+        loader = loader_of(recipe, dataset, augmenter_of(recipe, dataset), device)
+    prepared = Prepared(recipe, known, reason, dataset, task, model.to(device), device, loader)
+    if recipe.transfer.mode != "none":
+        if isinstance(start, Weights):
+            prepared.transfer = transferring.take_over(model, recipe, start)
+        else:
+            assert start is not None, "weights that are taken over are found first"
+            began = transferring.begin_again(start, model)
+            prepared.transfer, prepared.implied = began.told, began.implied
+    return prepared
+
+
+def loader_of(recipe: Recipe, seen: Dataset | Features, augmenter: Augmenter | None, device: torch.device) -> Loader:
+    """The training split as batches."""
+    return Loader(
+        seen.train,
+        seen.preprocess,
+        augmenter,
+        batch_size=recipe.fit.batch_size,
+        seed=recipe.seed,
+        device=device,
+    )
 
 
 def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module) -> None:
@@ -243,17 +218,13 @@ def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module
     some = task.examples(model, dataset.train, dataset.preprocess, 2)
     some = some.to(next(model.parameters(), some).device)
     name = f"Model '{recipe.model_name.removeprefix(recipes.CUSTOM)}'"
-    training = model.training
-    model.eval()
     try:
-        with torch.no_grad():
+        with mode.evaluating(model), torch.no_grad():
             output = model(some)
     except (RuntimeError, TypeError) as error:  # what torch and Python say of shapes and signatures
         raise Problem(
             f"{name} does not take input of shape {list(some.shape)}: {str(error).splitlines()[0]}"
         ) from error
-    finally:
-        model.train(training)
     expected, received = task.expected(len(some)), getattr(output, "shape", type(output).__name__)
     if received != expected:
         got = received if isinstance(received, str) else list(received)
@@ -270,72 +241,3 @@ def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
     known = dataset.preprocess
     mean, std = (known.mean, known.std) if isinstance(known, ImagePreprocess) else ((), ())
     return Augmenter(recipe.augment, dataset.spec.input, mean, std)
-
-
-def settle(prepared: Prepared) -> Settled:
-    """Measure what is to be measured before the first step: the plan, the rate, how many steps fit into the time."""
-    recipe = prepared.recipe
-    steps = round(recipe.fit.epochs * prepared.steps_per_epoch)
-    if recipe.fit.epochs == 0:
-        return Settled("fp32", "nothing is trained", 0, None)
-    steps = max(1, steps)
-    swept = None
-    if recipe.fit.find_lr:
-        if prepared.loader is None:
-            raise Misuse(
-                "fit.find_lr=true sweeps over batches of data; this task acts for its data. Set optim.lr yourself."
-            )
-        swept = lr_finder.find(prepared.model, prepared.task, recipe, prepared.loader, prepared.device)
-        recipe.optim.lr = swept.lr
-    if prepared.loader is None and recipe.plan == "auto":
-        choice = plan.Choice(plan.Plan(), "acting is bound by its environment")
-    else:
-        stream = prepared.open_stream(0)
-        batches = [next(stream) for _ in range(plan.TRIAL_STEPS)] if prepared.loader else []
-        trial = trial_of(prepared.task, recipe, prepared.device)
-        key = f"{recipe.task_name} {recipe.optim.name} {recipe.fit.batch_size} {recipe.fit.accumulate}"
-        choice = plan.choose(recipe.plan, prepared.model, batches, trial, steps, prepared.device, recipe.seed, key)
-    if recipe.fit.minutes is not None:
-        step_seconds = choice.step_seconds or _step_seconds(prepared, choice.plan)
-        started = time.perf_counter()
-        prepared.validate(prepared.model)
-        looking = time.perf_counter() - started
-        per_epoch = step_seconds * prepared.steps_per_epoch + looking / recipe.fit.evaluate_epochs
-        fitting = recipe.fit.minutes * 60 * TIME_MARGIN / per_epoch * prepared.steps_per_epoch
-        steps = max(1, min(steps, int(fitting)))
-    found, points = (None, None) if swept is None else (swept.lr, swept.points)
-    return Settled(str(choice.plan), choice.reason, steps, found, points)
-
-
-def _step_seconds(prepared: Prepared, chosen: plan.Plan) -> float:
-    """How long a step takes, its batch included: for an acting task most of it is acting."""
-    scratch = chosen.prepare(copy.deepcopy(prepared.model))
-    trial = trial_of(prepared.task, prepared.recipe, prepared.device)
-    stream = prepared.open_stream(0)
-    trial(scratch, chosen, [next(stream)])  # the first one pays for much that is done once
-    started = time.perf_counter()
-    for _ in range(plan.TRIAL_STEPS):
-        trial(scratch, chosen, [next(stream)])
-    return (time.perf_counter() - started) / plan.TRIAL_STEPS
-
-
-def seen_in(dataset: Dataset) -> Seen:
-    """What of the data decides which known-good recipe is nearest."""
-    shown, samples = dataset.spec.input, len(dataset.train)
-    kind = type(shown).__name__.lower()
-    if isinstance(shown, Image):
-        return Seen(kind, samples, max(shown.height, shown.width), shown.channels)
-    return Seen(kind, samples)
-
-
-def natural_task(spec: Spec) -> str:
-    """The task that one does with such data when nothing else is asked."""
-    for name, entry in registry.entries("task").items():
-        if entry.load().natural(spec):
-            return name
-    raise Misuse(f"No task suits {type(spec.output).__name__.lower()} by itself: name one with --as.")
-
-
-def _lasting(source: str, entry: registry.Entry) -> str:
-    """A path that still holds when the run is opened from another folder."""
-    return str(Path(source).resolve()) if "recognise" in entry.offers and Path(source).exists() else source

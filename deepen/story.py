@@ -23,9 +23,11 @@ from deepen.following import chosen, command, next_steps, usual
 from deepen.insight import answers, audit, curves, pictures
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
-from deepen.prepare import Prepared, Settled, augmenter_of, seen_in
+from deepen.prepare import Prepared, augmenter_of
 from deepen.randomness import generator
 from deepen.recipe import CUSTOM
+from deepen.settle import Settled
+from deepen.sources import seen_in
 from deepen.spec import Boxes, Category, Image, Mask, Quantity, Table
 from deepen.tasks.base import Places, Rows, Transforms
 from deepen.tasks.measures import intervals
@@ -70,6 +72,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
     if isinstance(output, Category) and "logits" in rows:
         confusion = answers.count_answers(rows["target"].numpy(), rows["logits"].argmax(1).numpy(), len(output.names))
     changed = chosen(recipe, usual(recipe, seen_in(dataset)))
+    changed = {key: value for key, value in changed.items() if key not in prepared.implied}
     content = Content(
         name=folder.path.name,
         data=dataset.name,
@@ -79,7 +82,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         command=command(recipe, changed),
         counts={} if dataset.acting else _counts(dataset),
         class_counts=_class_counts(dataset),
-        facts=dataset.facts,
+        facts=[*dataset.facts, *prepared.transfer],
         findings=findings,
         verdict=audit.verdict(dataset, findings),
         bad=dataset.bad,

@@ -13,7 +13,7 @@ from rich.live import Live
 
 from deepen.console import Console, clock, duration, number, safe, visible
 from deepen.data.dataset import Finding
-from deepen.engine.fit import Report
+from deepen.engine.report import Report
 
 
 class Screen(io.StringIO):

@@ -22,7 +22,8 @@ import torch
 import deepen
 from deepen import Problem, Run, registry
 from deepen.engine import checkpoint
-from deepen.prepare import find_source, prepare
+from deepen.prepare import prepare
+from deepen.sources import find_source
 from deepen.tasks.base import Generates, Places, Supervised, Transforms
 from deepen.training import Interrupted
 

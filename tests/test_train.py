@@ -21,7 +21,8 @@ import deepen
 from deepen import Misuse, Problem, Run
 from deepen.data import dataset as datasets
 from deepen.engine import checkpoint
-from deepen.prepare import prepare, settle
+from deepen.prepare import prepare
+from deepen.settle import settle
 from deepen.training import Failed
 
 TINY: dict[str, Any] = {"model.widths": (8,), "fit.epochs": 2, "fit.batch_size": 128, "plan": "fp32", "device": "cpu"}

@@ -29,6 +29,7 @@ from deepen import registry
 from deepen.data import preprocess as preprocessing
 from deepen.data.preprocess import Frame, Preprocess
 from deepen.deploy.card import card
+from deepen.engine import mode
 from deepen.engine.checkpoint import DamageError, heal, verify, write_folder
 from deepen.errors import Problem
 from deepen.fields import convert
@@ -219,11 +220,7 @@ def configured(config: Any, values: dict[str, Any]) -> Any:
 
 @torch.no_grad()
 def _run(module: nn.Module, inputs: Tensor) -> Tensor:
-    training = module.training
-    module.eval()
-    try:
-        held = next(itertools.chain(module.parameters(), module.buffers()), inputs)
+    held = next(itertools.chain(module.parameters(), module.buffers()), inputs)
+    with mode.evaluating(module):
         output: Tensor = module(inputs.to(held.device))
-    finally:
-        module.train(training)
     return output.float().cpu()

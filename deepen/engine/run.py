@@ -4,6 +4,7 @@ recipe.yaml        the inputs of the training
 settled.json       what was derived from them once: plan, number of steps, found learning rate, data digest
 metrics.jsonl      the metric log: a function of recipe and data, repeated bit for bit by a resumed run
 speed.jsonl        what is not: seconds and samples per second
+start/             the weights that it began with, where they were taken over from another training
 checkpoints/       the last two states of the training
 model/             the best bundle
 report.html  pictures/  samples/  environment.json  result.json  looks.json
@@ -32,6 +33,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.start = path / "start"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
         self.pictures = path / "pictures"

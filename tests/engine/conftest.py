@@ -12,9 +12,11 @@ import torch
 from torch import nn
 
 from deepen import prepare
-from deepen.engine.fit import Report, Training, fit
+from deepen.engine.fit import Training, fit
 from deepen.engine.plan import Plan
+from deepen.engine.report import Report
 from deepen.engine.run import Folder
+from deepen.settle import settle
 
 Make = Callable[..., Training]
 
@@ -54,7 +56,7 @@ def make(tmp_path: Path) -> Make:
             chosen = {key: value for key, value in chosen.items() if not key.startswith("model.")}
         prepared = prepare.prepare("iris", "classify", own or "mlp", chosen)
         folder = Folder.create(tmp_path / f"runs-{count}", "iris", prepared.recipe)
-        settled = prepare.settle(prepared)
+        settled = settle(prepared)
         return Training(
             task=prepared.task,
             model=Plan().prepare(prepared.model),

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from deepen.engine import checkpoint
-from deepen.engine.fit import Report, Training, fit
+from deepen.engine.fit import Training, fit
+from deepen.engine.report import Report
 from deepen.errors import Misuse
 
 Make = Callable[..., Training]

@@ -14,6 +14,7 @@ import deepen
 from deepen import Problem, prepare
 from deepen.engine import checkpoint, lr_finder
 from deepen.errors import Misuse
+from deepen.settle import settle
 
 SETTINGS: dict[str, Any] = {"plan": "fp32", "device": "cpu", "seed": 1, "fit.batch_size": 32, "fit.epochs": 3}
 
@@ -75,7 +76,7 @@ def test_acting_has_no_batches_to_sweep_over() -> None:
     pytest.importorskip("gymnasium")
     settings = {"fit.find_lr": True, "device": "cpu", "task.num_envs": 2}
     with pytest.raises(Misuse, match=r"fit\.find_lr=true sweeps over batches"):
-        prepare.settle(prepare.prepare("CartPole-v1", None, None, settings))
+        settle(prepare.prepare("CartPole-v1", None, None, settings))
 
 
 def test_a_found_rate_is_kept_through_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

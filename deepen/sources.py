@@ -1,0 +1,104 @@
+"""Sources: which module of data/ reads what the user named, and what was seen in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deepen import recipe as recipes
+from deepen import registry
+from deepen.data.dataset import Dataset
+from deepen.errors import Misuse, Problem, unknown
+from deepen.recipe import Recipe, Seen
+from deepen.spec import Image, Spec
+
+OF_PICTURES = ("data.size", "data.resize", "data.channels", "data.mean", "data.std")
+
+
+def find_source(source: str) -> tuple[registry.Entry, str]:
+    """The module of data/ that reads `source`, by name or because it recognises it, and the reason in words."""
+    known = registry.entries("data")
+    named = {name: entry for name, entry in known.items() if "recognise" not in entry.offers}
+    if source in named:
+        return named[source], "a known data set"
+    readers = [(entry, entry.load()) for entry in known.values() if "recognise" in entry.offers]
+    for entry, module in sorted(readers, key=lambda pair: getattr(pair[1], "GENERAL", False)):
+        reason = module.recognise(source)
+        if reason:
+            return entry, reason
+    if Path(source).exists():
+        raise Problem(
+            f"{source} holds nothing that can be read here: expected a folder with a folder of pictures per class, or a table "
+            "(.csv .tsv .jsonl .parquet)."
+        )
+    raise Misuse(f"{unknown('data set', source, named)} And nothing lies at the path {source}.")
+
+
+def load(
+    source: str, settings: Mapping[str, Any], expected: Mapping[str, Any] | None = None
+) -> tuple[Dataset, Recipe, str]:
+    """The data set behind a known name or a path, a draft of its recipe, and the reason why it was read so.
+
+    `expected` are settings that weights which are taken over bring with them.
+    """
+    entry, reason = find_source(source)
+    draft = recipes.blank(_lasting(source, entry), entry.name, "", "")
+    for key, value in (expected or {}).items():
+        draft.set(key, value)
+    chosen = list(expected or {})
+    for key, value in settings.items():
+        if key == "seed" or key.startswith("data.") or key in vars(draft.data):
+            draft.set(key, value)
+            chosen.append(draft.full(key))
+    if draft.data.test is not None and Path(draft.data.test).exists():
+        draft.data.test = str(Path(draft.data.test).resolve())
+    dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
+    if expected and not isinstance(dataset.spec.input, Image):
+        raise Misuse(f"These pretrained weights are for pictures and {dataset.name} has none: leave --pretrained out.")
+    _heeded(dataset, draft, chosen)
+    return dataset, draft, reason
+
+
+def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
+    """Raise `Misuse` for a setting of the data that this data cannot follow, rather than pass over it in silence."""
+    seen, values = dataset.spec.input, draft.keys()
+    for key in chosen:
+        if dataset.acting and key.startswith("data.") and key != "data.skip_bad":
+            raise Misuse(
+                f"{key}={values[key]} has no meaning for {dataset.name}, whose data comes from acting: leave it out."
+            )
+        if key not in OF_PICTURES or values[key] is None:
+            continue
+        if not isinstance(seen, Image):
+            raise Misuse(
+                f"{key}={recipes.as_text(values[key])} is for pictures and {dataset.name} has none: leave it out."
+            )
+        if key in ("data.size", "data.channels") and values[key] != (
+            max(seen.height, seen.width) if key == "data.size" else seen.channels
+        ):
+            raise Misuse(
+                f"{key}={values[key]} cannot be followed: {dataset.name} stays {seen.height}x{seen.width}x{seen.channels}."
+            )
+
+
+def seen_in(dataset: Dataset) -> Seen:
+    """What of the data decides which known-good recipe is nearest."""
+    shown, samples = dataset.spec.input, len(dataset.train)
+    kind = type(shown).__name__.lower()
+    if isinstance(shown, Image):
+        return Seen(kind, samples, max(shown.height, shown.width), shown.channels)
+    return Seen(kind, samples)
+
+
+def natural_task(spec: Spec) -> str:
+    """The task that one does with such data when nothing else is asked."""
+    for name, entry in registry.entries("task").items():
+        if entry.load().natural(spec):
+            return name
+    raise Misuse(f"No task suits {type(spec.output).__name__.lower()} by itself: name one with --as.")
+
+
+def _lasting(source: str, entry: registry.Entry) -> str:
+    """A path that still holds when the run is opened from another folder."""
+    return str(Path(source).resolve()) if "recognise" in entry.offers and Path(source).exists() else source
