@@ -47,6 +47,11 @@ def glance(source: str) -> tuple[str, ...]:
     return ()
 
 
+def listed(path: Path) -> frozenset[str]:
+    """The names of all files of an archive."""
+    return frozenset(member.name for member in archives.walk(path) if not member.is_folder and not _hidden(member.name))
+
+
 def peek(source: str, names: list[str], most: int) -> Iterator[tuple[str, bytes]]:
     """What stands in documents of these names, without those that are larger than `most` or cannot be read."""
     path = Path(source).expanduser()
@@ -57,9 +62,8 @@ def peek(source: str, names: list[str], most: int) -> Iterator[tuple[str, bytes]
                     yield name, (path / name).read_bytes()
             except OSError:
                 continue
-        return
-    wanted = set(names)
-    for member in archives.walk(path):
+    wanted = set() if path.is_dir() else set(names)
+    for member in archives.walk(path) if wanted else ():
         if member.name in wanted and not member.is_folder:
             content = member.read()
             if len(content) <= most:
