@@ -13,6 +13,8 @@ from deepen.errors import Misuse, Problem, unknown
 from deepen.recipe import Recipe, Seen
 from deepen.spec import Image, Spec
 
+PATHS = ("test", "images")
+"""Settings of data that name a file or folder, which must hold from any folder."""
 OF_PICTURES = ("data.size", "data.resize", "data.channels", "data.mean", "data.std")
 
 
@@ -51,8 +53,10 @@ def load(
         if key == "seed" or key.startswith("data.") or key in vars(draft.data):
             draft.set(key, value)
             chosen.append(draft.full(key))
-    if draft.data.test is not None and Path(draft.data.test).exists():
-        draft.data.test = str(Path(draft.data.test).resolve())
+    for name in PATHS:
+        path = getattr(draft.data, name, None)
+        if path is not None and Path(path).exists():
+            setattr(draft.data, name, str(Path(path).resolve()))
     dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
     if expected and not isinstance(dataset.spec.input, Image):
         raise Misuse(f"These pretrained weights are for pictures and {dataset.name} has none: leave --pretrained out.")
