@@ -19,8 +19,9 @@ from deepen import recipe as recipes
 from deepen import transfer as transferring
 from deepen.data.augment import Augmenter, off
 from deepen.data.dataset import Dataset
-from deepen.data.loader import Loader
-from deepen.data.pixels import ImagePreprocess
+from deepen.data.loader import Augmentation, Loader
+from deepen.data.pixels import PicturePreprocess
+from deepen.data.placed import PlacedAugmenter
 from deepen.engine import device as devices
 from deepen.engine import evaluate, mode, optim, plan, schedule
 from deepen.engine.features import Features
@@ -30,6 +31,7 @@ from deepen.pretrained.weights import Weights
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.sources import find_source, load, natural_task, seen_in
+from deepen.spec import Boxes, Image, Mask
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
 
 
@@ -199,7 +201,7 @@ def build(
     return prepared
 
 
-def loader_of(recipe: Recipe, seen: Dataset | Features, augmenter: Augmenter | None, device: torch.device) -> Loader:
+def loader_of(recipe: Recipe, seen: Dataset | Features, augmenter: Augmentation | None, device: torch.device) -> Loader:
     """The training split as batches."""
     return Loader(
         seen.train,
@@ -234,10 +236,12 @@ def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module
         )
 
 
-def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
-    """What changes training pictures, or None where nothing is asked for."""
+def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmentation | None:
+    """What changes training pictures, and targets that lie in them, or None where nothing is asked for."""
     if off(recipe.augment):
         return None
-    known = dataset.preprocess
-    mean, std = (known.mean, known.std) if isinstance(known, ImagePreprocess) else ((), ())
-    return Augmenter(recipe.augment, dataset.spec.input, mean, std)
+    known, spec = dataset.preprocess, dataset.spec
+    mean, std = (known.mean, known.std) if isinstance(known, PicturePreprocess) else ((), ())
+    if isinstance(spec.input, Image) and isinstance(spec.output, Boxes | Mask):
+        return PlacedAugmenter(recipe.augment, spec.input, mean, std)
+    return Augmenter(recipe.augment, spec.input, mean, std)

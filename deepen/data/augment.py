@@ -1,9 +1,9 @@
 """Augmentation: random changes to training pictures, a whole batch at a time, on the device.
 
 Shift and mirror (the padding and flipping of Krizhevsky et al., 2012), rotation and scale (Simard et al., 2003),
-colour, random erasing (Zhong et al., 2017), mixup (Zhang et al., 2017), cutmix (Yun et al., 2019). What is pure moving
-of pixels is done on the stored uint8 rows, the rest on the normalised floats. Everything drawn comes from the generator
-that is given, so that a batch is a function of (seed, step).
+a random part brought to full size (Szegedy et al., 2015), colour, random erasing (Zhong et al., 2017), mixup (Zhang et
+al., 2017), cutmix (Yun et al., 2019). What is pure moving of pixels is done on the stored uint8 rows, the rest on the
+normalised floats. Everything drawn comes from the generator that is given, so that a batch is a function of (seed, step).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ GREY = (0.299, 0.587, 0.114)
 ERASED = (0.02, 0.33)
 """Share of a picture that an erased rectangle takes, and below its log of height over width, as in the paper."""
 SLANT = (math.log(0.3), math.log(3.3))
+ASPECT = 4 / 3
+"""Width over height of a random part lies between its inverse and this, as in the paper."""
 QUANTILES = 4096
 """Steps of the table that Beta(alpha, alpha) is drawn from: torch has no public Beta with a generator."""
 
@@ -43,6 +45,8 @@ def describe(config: Augment) -> str:
         (config.flip, "mirror"),
         (config.rotate, f"rotate up to {config.rotate:g} degrees"),
         (config.scale, f"scale up to {config.scale:.0%}"),
+        (config.crop, f"crop to {config.crop:.0%} of the area or more"),
+        (config.mosaic, f"mosaic of four in {config.mosaic:.0%}"),
         (config.colour, f"colour by {config.colour:.0%}"),
         (config.erase, f"erase a rectangle in {config.erase:.0%}"),
         (config.mixup, f"mixup {config.mixup:g}"),
@@ -62,7 +66,12 @@ class Augmenter:
         if not isinstance(input, Image):
             kind = type(input).__name__.lower()
             raise Problem(f"Augmentation changes pictures and this data is a {kind}: leave augment.* out.")
-        _check(config, input)
+        check(config, input)
+        if config.mosaic:
+            raise Misuse(
+                f"augment.mosaic={config.mosaic:g} puts pictures with boxes or masks together: for pictures that have one "
+                "target each there is augment.cutmix."
+            )
         self.config = config
         self.mean = torch.tensor(mean, dtype=torch.float32)
         self.std = torch.tensor(std, dtype=torch.float32)
@@ -90,7 +99,7 @@ class Augmenter:
         shape, and `mix` float [B], the weight of `target`, are added for the task to blend its loss.
         """
         config, x = self.config, batch["input"]
-        if config.rotate or config.scale:
+        if config.rotate or config.scale or config.crop:
             x = self._turn(x, generator)
         if config.colour:
             x = self._colour(x, generator)
@@ -102,9 +111,9 @@ class Augmenter:
         return batch
 
     def _turn(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Rotation and change of size about the centre, with one bilinear sampling for both."""
+        """Rotation and change of size about the centre and a random part of the picture, with one bilinear sampling."""
         height, width = x.shape[2:]
-        draws = _uniform(generator, (2, len(x), 1, 1), x.device) * 2 - 1
+        draws = uniform(generator, (2, len(x), 1, 1), x.device) * 2 - 1
         angle = draws[0] * math.radians(self.config.rotate)
         shrink = 1 / (1 + draws[1] * self.config.scale)
         cosine, sine = torch.cos(angle) * shrink, torch.sin(angle) * shrink
@@ -114,6 +123,9 @@ class Augmenter:
         down = ((torch.arange(height, device=x.device) + 0.5) * (2 / height) - 1).expand(len(x), 1, height).mT
         from_x = cosine * across - sine * (height / width) * down  # [B, H, W]
         from_y = sine * (width / height) * across + cosine * down
+        if self.config.crop:
+            part_x, part_y, middle_x, middle_y = self._part(len(x), height, width, generator, x.device)
+            from_x, from_y = from_x * part_x + middle_x, from_y * part_y + middle_y
         grid = torch.stack([from_x, from_y], dim=3)
         if self.config.padding == "reflect":
             turned = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
@@ -121,6 +133,16 @@ class Augmenter:
             black = (-self.mean / self.std).to(x.device).view(1, -1, 1, 1)
             turned = F.grid_sample(x - black, grid, padding_mode="zeros", align_corners=False) + black
         return turned.contiguous(memory_format=torch.channels_last)
+
+    def _part(
+        self, count: int, height: int, width: int, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, ...]:
+        """A part of each picture: its width and height as shares, and its middle in -1 to 1, float [count, 1, 1] each."""
+        share, slant, right, down = uniform(generator, (4, count, 1, 1), device)
+        area = (1 - share * (1 - self.config.crop)) * (height * width)
+        slant = torch.exp((slant * 2 - 1) * math.log(ASPECT))
+        wide, tall = ((area * slant).sqrt() / width).clamp(max=1), ((area / slant).sqrt() / height).clamp(max=1)
+        return wide, tall, (right * 2 - 1) * (1 - wide), (down * 2 - 1) * (1 - tall)
 
     def _colour(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Brightness, contrast and saturation, each by a factor within 1 +- strength.
@@ -131,7 +153,7 @@ class Augmenter:
         mean, std = self.mean.to(x.device), self.std.to(x.device)
         channels = len(mean)
         weights = torch.tensor(GREY if channels == 3 else [1 / channels] * channels, device=x.device)
-        factors = 1 + (_uniform(generator, (3, len(x), 1), x.device) * 2 - 1) * self.config.colour
+        factors = 1 + (uniform(generator, (3, len(x), 1), x.device) * 2 - 1) * self.config.colour
         bright, contrast, saturation = factors.clamp_min(0)  # [B, 1] each
         level = bright * (1 - contrast) * ((x.mean((2, 3)) * std + mean) @ weights)[:, None]  # [B, 1]
         gain = (bright * contrast)[:, :, None]
@@ -151,7 +173,7 @@ class Augmenter:
     def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A rectangle of the mean colour over some pictures."""
         height, width = x.shape[2:]
-        chosen, area, slant, down, right = _uniform(generator, (5, len(x)), x.device)
+        chosen, area, slant, down, right = uniform(generator, (5, len(x)), x.device)
         area = (ERASED[0] + area * (ERASED[1] - ERASED[0])) * (height * width)
         slant = torch.exp(SLANT[0] + slant * (SLANT[1] - SLANT[0]))
         tall = torch.sqrt(area * slant).round().clamp(1, height)
@@ -169,7 +191,7 @@ class Augmenter:
             )
         count, device = len(x), x.device
         steps = torch.randint(QUANTILES, (2, count), generator=generator, device=generator.device).to(device)
-        draws = _uniform(generator, (3, count), device)
+        draws = uniform(generator, (3, count), device)
         other = x.roll(1, 0)
         if config.mixup:
             blend = self._beta[config.mixup].to(device)[steps[0]]
@@ -264,7 +286,8 @@ def _reflected(place: Tensor, size: int) -> Tensor:
     return size - 1 - (size - 1 - place.abs()).abs()
 
 
-def _uniform(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Tensor:
+def uniform(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Numbers from 0 to 1, drawn where the generator is."""
     return torch.rand(shape, generator=generator, device=generator.device).to(device)
 
 
@@ -274,7 +297,8 @@ def _beta_table(alpha: float) -> Tensor:
     return torch.from_numpy(betaincinv(alpha, alpha, chances)).to(torch.float32)
 
 
-def _check(config: Augment, image: Image) -> None:
+def check(config: Augment, image: Image) -> None:
+    """Raise `Misuse` for a strength that is out of range."""
     side = min(image.height, image.width)
     limits = {
         "shift": (config.shift, 0, side - 1),
@@ -284,6 +308,8 @@ def _check(config: Augment, image: Image) -> None:
         "erase": (config.erase, 0, 1),
         "mixup": (config.mixup, 0, 100),
         "cutmix": (config.cutmix, 0, 100),
+        "crop": (config.crop, 0, 1),
+        "mosaic": (config.mosaic, 0, 1),
     }
     for name, (value, low, high) in limits.items():
         if not low <= value <= high:
