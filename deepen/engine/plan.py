@@ -37,6 +37,9 @@ TRIAL_STEPS = 4
 MOST_SECONDS = 3.0
 MOST_SHARE = 0.06
 """The trial may take this share of the expected training time, and never more than `MOST_SECONDS`."""
+SLOW = 0.2
+"""Seconds of a step from which on a large network is tried on a part of its batch, of at least `FEWEST` samples."""
+FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Choice:
     plan: Plan
     reason: str
     step_seconds: float | None = None
-    """Measured in the trial; None where nothing was timed."""
+    """Measured in the trial; None where nothing was timed, or not with whole batches."""
 
 
 def choose(
@@ -134,16 +137,22 @@ def choose(
     remembered = known.get(this, known.get(whole))
     if remembered is not None:
         plan = Plan.parse(remembered)
-        _time(model, plan, batches[:1], trial, device, seed)
-        seconds = _time(model, plan, batches, trial, device, seed)[0]
+        first = _time(model, plan, batches[:1], trial, device, seed)[0]
+        seconds = _time(model, plan, batches if first < SLOW else batches[:1], trial, device, seed)[0]
         return Choice(plan, "the fastest when this was first trained here", seconds)
-    _time(
-        model, Plan(), batches[:1], trial, device, seed
-    )  # the first step of a process pays for much that is done once
+    # The first step of a process pays for much that is done once.
+    first = _time(model, Plan(), batches[:1], trial, device, seed)[0]
+    whole_size = len(batches[0]["input"])
+    size = whole_size if first < SLOW else min(whole_size, max(FEWEST, int(whole_size * SLOW / first)))
+    if size < whole_size:
+        batches = [{name: rows[:size] for name, rows in batch.items()} for batch in batches]
+        _time(model, Plan(), batches[:1], trial, device, seed)
     seconds, reference = _time(model, Plan(), batches, trial, device, seed)
-    budget = min(MOST_SECONDS, MOST_SHARE * seconds * steps)
+    budget = min(MOST_SECONDS, MOST_SHARE * seconds * whole_size / size * steps)
     if seconds * (len(batches) + 1) * 2 > budget:
-        return _decide(Plan(), "the training is too short for trying others", seconds, [this])
+        return _decide(
+            Plan(), "the training is too short for trying others", seconds if size == whole_size else None, [this]
+        )
     best, best_seconds, rejected, keys = Plan(), seconds, [], [this, whole]
     started = time.perf_counter()
     for plan in candidates(model, batches[0], device):
@@ -159,7 +168,7 @@ def choose(
     reason = "the fastest of a timed trial" if best == Plan() else f"{seconds / best_seconds:.1f} times as fast as fp32"
     if rejected:
         reason += f"; {', '.join(rejected)} rejected, its loss strays from fp32's"
-    return _decide(best, reason, best_seconds, keys)
+    return _decide(best, reason, best_seconds if size == whole_size else None, keys)
 
 
 def candidates(model: nn.Module, batch: Batch, device: torch.device) -> list[Plan]:
@@ -195,7 +204,7 @@ def _strays(numbers: list[dict[str, Tensor]], reference: list[dict[str, Tensor]]
     return False
 
 
-def _decide(plan: Plan, reason: str, seconds: float, keys: list[str]) -> Choice:
+def _decide(plan: Plan, reason: str, seconds: float | None, keys: list[str]) -> Choice:
     known = _remembered() | dict.fromkeys(keys, str(plan))
     with contextlib.suppress(OSError):  # a plan that cannot be remembered is timed again: slower, not wrong
         _memory().parent.mkdir(parents=True, exist_ok=True)

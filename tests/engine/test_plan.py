@@ -182,6 +182,29 @@ def test_the_trial_has_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(choice.plan) == "fp32"
 
 
+@pytest.mark.usefixtures("memory")
+def test_slow_steps_are_tried_on_a_part_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: dict[str, list[int]] = {"fp32": [], "bf16": []}
+
+    class Slow(Staged):
+        def __call__(self, model: nn.Module, plan: Plan, batches: list[Batch]) -> list[dict[str, Tensor]]:
+            self.now += sum(self.seconds[str(plan)] * len(batch["input"]) for batch in batches)
+            sizes[str(plan)] += [len(batch["target"]) for batch in batches]
+            return [{"loss": torch.tensor(1.0)} for _ in batches]
+
+    batches = [{"input": torch.zeros(128, 1, 8, 8), "target": torch.zeros(128)} for _ in range(plans.TRIAL_STEPS)]
+    trial = Slow({"fp32": 0.016, "bf16": 0.008}, {})  # of a sample: two seconds a step, of which ten would be tried
+    monkeypatch.setattr(plans, "candidates", lambda *_: [Plan(bf16=True)])
+    monkeypatch.setattr(time, "perf_counter", lambda: trial.now)
+    choice = choose("auto", MODEL, batches, trial, 1000, CPU, 0, "slow")
+    assert str(choice.plan) == "bf16"
+    assert choice.step_seconds is None, "what a part of a batch takes says nothing exact of a whole one"
+    assert sizes["fp32"] == [128] + [12] * (1 + plans.TRIAL_STEPS)
+    assert set(sizes["bf16"]) == {12}
+    again = choose("auto", MODEL, batches, trial, 1000, CPU, 0, "slow")
+    assert again.step_seconds == pytest.approx(0.008 * 128)
+
+
 def test_as_asked_nothing_is_timed() -> None:
     def never(*_: object) -> list[dict[str, Tensor]]:
         raise AssertionError
