@@ -41,11 +41,21 @@ def train(
     group: Annotated[str | None, Parameter(help="Column whose values must not be shared between splits.")] = None,
     time: Annotated[str | None, Parameter(help="Column to split by in order: the newest rows test.")] = None,
     skip_bad: Annotated[bool, Parameter(negative="", help="Go on without files that cannot be read.")] = False,
+    pretrained: Annotated[
+        str | None, Parameter(help="Weights to start from: imagenet, hf:owner/name, a file of weights, or a run.")
+    ] = None,
+    allow_partial: Annotated[
+        bool, Parameter(negative="", help="Take weights over that hold less than 95 % of the network.")
+    ] = False,
     runs: Annotated[str, Parameter(help="Where run folders go.")] = "runs",
     json: Json = False,
 ) -> dict[str, Any]:
     """Audit the data, train, keep the best, write a report: a run folder."""
     chosen = parse(settings, target=target, group=group, time=time, skip_bad=skip_bad or None)
+    if pretrained is not None:
+        chosen = _once(chosen, "pretrained", pretrained)
+    if allow_partial:
+        chosen = _once(chosen, "allow_partial", "true")
     console = Console(json)
     with console.reading():
         from deepen import training
@@ -168,6 +178,47 @@ def generate(
 
 
 @app.command(sort_key=6)
+def convert(
+    weights: Annotated[str, Parameter(help="A file of weights, imagenet, hf:owner/name, a run or a bundle.")],
+    /,
+    *,
+    out: Annotated[str, Parameter(help="A .safetensors file; with --model the folder of a bundle.")],
+    model: Annotated[
+        str | None, Parameter(help="The network that they are for; `predict` then takes the bundle.")
+    ] = None,
+    names: Annotated[str | None, Parameter(help="A text with the name of a class in each line.")] = None,
+    size: Annotated[
+        int | None, Parameter(help="Side in pixels of the pictures that the network was trained on.")
+    ] = None,
+    resize: Annotated[
+        int | None, Parameter(help="What the shorter side is scaled to before the centre is cut out.")
+    ] = None,
+    mean: Annotated[str | None, Parameter(help="What is subtracted from each channel, in 0..1: 0.5,0.5,0.5.")] = None,
+    std: Annotated[str | None, Parameter(help="What each channel is divided by after that.")] = None,
+    allow_partial: Annotated[
+        bool, Parameter(negative="", help="Go on with weights that hold less than 95 % of the network.")
+    ] = False,
+    json: Json = False,
+) -> dict[str, Any]:
+    """Bring weights of others into a file, or a bundle, that is safe to open and knows its pictures."""
+    console = Console(json)
+    with console.reading():
+        from deepen.deploy import convert as converting
+        from deepen.fields import convert as typed
+        from deepen.recipe import Data
+
+        shown = converting.Shown(
+            size, resize, typed(Data(), "mean", mean, "--mean"), typed(Data(), "std", std, "--std"), names
+        )
+        converted = converting.convert(weights, Path(out).expanduser(), model, shown, allow_partial=allow_partial)
+    from deepen.console import safe
+
+    console.say("weights", safe(converted.sentence))
+    console.say("written", f"{safe(str(converted.path))}, a {converted.format}")
+    return converted.to_json()
+
+
+@app.command(sort_key=6)
 def doctor(
     data: Annotated[str, Parameter(help="A known data set, a folder of pictures, a table; or a run folder.")],
     /,
@@ -244,6 +295,14 @@ def parse(settings: tuple[str, ...], **options: str | bool | None) -> dict[str, 
             raise Misuse(f"{key} was given twice: {chosen[key]} and {value}.")
         chosen[key] = value
     return chosen | {f"data.{name}": value for name, value in options.items() if value is not None}
+
+
+def _once(chosen: dict[str, Any], name: str, value: str) -> dict[str, Any]:
+    """`chosen` with a setting of `transfer` that has an option of its own."""
+    for key in (name, f"transfer.{name}"):
+        if key in chosen:
+            raise Misuse(f"{key} was given twice: {chosen[key]} and {value}.")
+    return chosen | {f"transfer.{name}": value}
 
 
 OPTIONS = {"task": "--as", "as": "--as", "model": "--model", "runs": "--runs"}

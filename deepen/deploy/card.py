@@ -7,6 +7,8 @@ from typing import Any
 
 def card(facts: dict[str, Any]) -> str:
     """Markdown from the content of `bundle.json`."""
+    if "converted" in facts:
+        return _of_others(facts)
     output = facts["spec"]["output"]
     names = ", ".join(str(name) for name in output.get("names", ())) or "nothing (it makes samples)"
     lines = [
@@ -28,6 +30,30 @@ def card(facts: dict[str, Any]) -> str:
         "## Limits",
         "",
         "It knows only what its training data showed. Inputs of another kind get an answer too, and a wrong one.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _of_others(facts: dict[str, Any]) -> str:
+    """Of weights that were trained elsewhere: nothing was measured here."""
+    names = facts["spec"]["output"]["names"]
+    seen = facts["preprocess"]
+    scaled = f"the shorter side scaled to {seen['resize'] or seen['height']}, the centre cut out"
+    lines = [
+        f"# {facts['model']['name']} from {facts['converted']}",
+        "",
+        f"- Task: {facts['task']['name']}",
+        f"- Takes: {_fields(facts['spec']['input'])}; {scaled}, less {seen['mean']}, divided by {seen['std']}",
+        f"- Answers with: {len(names):,} classes ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})",
+        f"- Weights: {facts['converted']} (file SHA-256 {facts['digest'][:16]}...), {100 * facts['matched']:.4g} % matched",
+        f"- Parameters: {facts['parameters']:,}",
+        f"- Converted with: Deepen {facts['versions']['deepen']}, torch {facts['versions']['torch']}",
+        "",
+        "## Limits",
+        "",
+        "It was not trained here, and nothing was measured: see what those who published it say of it, and score it on data",
+        "of your own. It knows only what its training data showed.",
         "",
     ]
     return "\n".join(lines)

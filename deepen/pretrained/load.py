@@ -62,6 +62,14 @@ def load(model: nn.Module, weights: Weights, *, allow_partial: bool) -> Loaded:
     return loaded
 
 
+def classes_of(model: nn.Module, weights: Weights) -> int | None:
+    """How many classes the head in the weights tells apart, of a network whose own head may have any number. None where they
+    have no head for it."""
+    fitted = _Fitted.of(model, weights.tensors)
+    given = fitted.given.get(fitted.answering or "")
+    return None if given is None else len(given)
+
+
 @dataclass(frozen=True)
 class _Fitted:
     """Weights laid against a module, nothing copied yet."""

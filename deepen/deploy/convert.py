@@ -1,0 +1,214 @@
+"""Weights of others as files that are safe to pass on: a safetensors file, or a bundle that `predict` and a server take."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepen import recipe as recipes
+from deepen import registry
+from deepen.data.pixels import ImagePreprocess
+from deepen.deploy import bundle
+from deepen.errors import Misuse, Problem
+from deepen.pretrained import files
+from deepen.pretrained.find import IMAGENET, find
+from deepen.pretrained.load import classes_of, load
+from deepen.pretrained.weights import Weights
+from deepen.randomness import generator, reseed
+from deepen.recipe import as_text
+from deepen.spec import Category, Image, Spec
+from deepen.version import VERSION
+
+ENDING = ".safetensors"
+TASK = "classify"
+SYNSET = re.compile(r"(n\d{8})\s+(.+)")
+"""A line of ImageNet's own lists: the number of the WordNet entry before its words."""
+LARGEST_SIDE = 4096
+MOST_NAMES = 2**24
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What pictures must look like, as far as the user says it; None is what the weights say."""
+
+    size: int | None = None
+    resize: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    names: str | None = None
+    """A file with the name of a class in each line."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written."""
+
+    path: Path
+    format: str
+    """safetensors or bundle."""
+    tensors: int
+    parameters: int
+    """Numbers in them."""
+    matched: float | None
+    """Share of the network's numbers that the weights had; None where no network was named."""
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "tensors": self.tensors,
+            "parameters": self.parameters,
+            "matched": self.matched,
+        }
+
+
+def convert(
+    source: str, out: Path, model: str | None = None, shown: Shown | None = None, *, allow_partial: bool = False
+) -> Converted:
+    """Write the weights that `source` names, as `find` reads it, to `out`: for the network `model` as a bundle, without one
+    as a safetensors file. Raises `Problem`."""
+    shown = shown or Shown()
+    if out.exists():
+        raise Misuse(f"{out} exists already: name another place with --out, or delete it first.")
+    if model is None and out.suffix != ENDING:
+        raise Misuse(
+            f"--out {out} is not understood: expected a name that ends in {ENDING}, or with --model NAME a folder for a bundle."
+        )
+    if model is not None and out.suffix == ENDING:
+        raise Misuse(
+            f"--out {out}: with --model a bundle is written, which is a folder. Leave out {ENDING}, or --model."
+        )
+    if model is not None:
+        registry.find("model", model)
+    elif source == IMAGENET:
+        raise Misuse(
+            "imagenet stands for the weights of many networks: name one with --model, such as --model resnet18."
+        )
+    weights = find(source, model or "")
+    seen = _seen(weights, shown)
+    return _as_file(weights, seen, out) if model is None else _as_bundle(weights, seen, model, out, allow_partial)
+
+
+def _seen(weights: Weights, shown: Shown) -> Weights:
+    """The weights with what the user says of them."""
+    size, resize = shown.size or weights.size, shown.resize or (weights.resize if shown.size is None else None)
+    for option, side in (("--size", shown.size), ("--resize", shown.resize)):
+        if side is not None and not 1 <= side <= LARGEST_SIDE:
+            raise Misuse(f"{option} {side} is out of range: expected a side of 1 to {LARGEST_SIDE} pixels.")
+    if resize is not None and size is not None and resize < size:
+        raise Misuse(
+            f"--resize {resize} is less than the {size} pixels (--size) that are cut out: expected {size} or more."
+        )
+    if (shown.mean is None) != (shown.std is None):
+        raise Misuse("--mean and --std belong together: give both, or neither.")
+    if shown.std is not None and (min(shown.std, default=0) <= 0 or len(shown.std) != len(shown.mean or ())):
+        raise Misuse(f"--std {as_text(shown.std)} is not usable: expected as many numbers as --mean, all above 0.")
+    names = weights.names if shown.names is None else read_names(Path(shown.names))
+    mean, std = (weights.mean, weights.std) if shown.mean is None else (shown.mean, shown.std)
+    return Weights(weights.tensors, weights.origin, weights.digest, size, resize, mean, std, names)
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The classes that a file names, one a line, with or without ImageNet's numbers. Raises `Problem`.
+
+    A name that stands there twice is told apart by that number, or by the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = [line.strip() for line in file.read(MOST_NAMES).splitlines()]
+    except OSError as error:
+        raise Problem(f"The names in {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise Problem(f"{path} is not a text in UTF-8: expected the name of a class in each line.") from error
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines or "" in lines:
+        where = f"line {lines.index('') + 1} is empty" if lines else "it is empty"
+        raise Problem(f"{path} is not a list of names, {where}: expected the name of a class in each line.")
+    parted = [SYNSET.fullmatch(line) for line in lines]
+    words = [line if found is None else found[2] for line, found in zip(lines, parted, strict=True)]
+    often = Counter(words)
+    return tuple(
+        word if often[word] == 1 else f"{word} ({number + 1 if found is None else found[1]})"
+        for number, (word, found) in enumerate(zip(words, parted, strict=True))
+    )
+
+
+def _as_file(weights: Weights, seen: Weights, out: Path) -> Converted:
+    facts = {
+        "origin": weights.origin,
+        "sha256": weights.digest,
+        "size": seen.size,
+        "resize": seen.resize,
+        "mean": seen.mean,
+        "std": seen.std,
+        "names": seen.names,
+    }
+    told = {name: value for name, value in facts.items() if value is not None}
+    files.write(out, weights.tensors, told)
+    kept = files.read(out).tensors
+    if kept.keys() != weights.tensors.keys() or not all(
+        torch.equal(kept[name], value) for name, value in weights.tensors.items()
+    ):
+        out.unlink()
+        raise Problem(f"{out} does not read back as it was written: the disk may be failing. It was removed.")
+    numbers = sum(value.numel() for value in kept.values())
+    sentence = f"{len(kept):,} tensors with {numbers:,} numbers from {weights.origin}."
+    return Converted(out, "safetensors", len(kept), numbers, None, sentence)
+
+
+def _as_bundle(weights: Weights, seen: Weights, model: str, out: Path, allow_partial: bool) -> Converted:
+    if seen.size is None:
+        raise Misuse(f"{weights.origin} does not say how large its pictures are: give --size, such as --size 224.")
+    if seen.mean is None or seen.std is None:
+        raise Misuse(
+            f"{weights.origin} does not say how its pictures are normalised: give --mean and --std, for most networks that were "
+            "trained on ImageNet --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225."
+        )
+    side, channels = seen.size, len(seen.mean)
+    image = Image(channels, side, side)
+    recipe = recipes.blank(weights.origin, "folder", TASK, model)
+    module = registry.find("model", model).load()
+    with torch.device("meta"):  # of this one only the shapes are looked at
+        sketch = module.build(Spec(image, Category(("yes", "no"))), recipe.model)
+    count = classes_of(sketch, weights)
+    if count is None:
+        load(sketch, weights, allow_partial=allow_partial)  # says what does not fit, where nothing does
+        raise Problem(
+            f"{weights.origin} has no head for {model}, which tells classes apart: it can be trained on, not used as is."
+        )
+    names = seen.names or tuple(f"class {number}" for number in range(count))
+    if len(names) != count:
+        raise Misuse(
+            f"There are {len(names):,} names and {weights.origin} tells {count:,} classes apart: give one for each."
+        )
+    spec = Spec(image, Category(names))
+    reseed(0, "weights")
+    network = module.build(spec, recipe.model).eval()
+    loaded = load(network, weights, allow_partial=allow_partial)
+    preprocess = ImagePreprocess(channels, side, side, seen.mean, seen.std, seen.resize)
+    task = registry.find("task", TASK).load()
+    pixels = torch.randint(
+        256, (bundle.GOLDENS, side, side, channels), dtype=torch.uint8, generator=generator(0, "goldens")
+    )
+    state = network.state_dict()
+    facts = {
+        "converted": weights.origin,
+        "matched": loaded.share,
+        "digest": weights.digest,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "step": 0,
+        "validation": {},
+        "versions": {"deepen": VERSION, "torch": torch.__version__},
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    bundle.write(out, network, recipe, task.build(spec, recipe.task), preprocess, preprocess.tensor(pixels), facts)
+    bundle.load(out)  # replays the goldens
+    numbers = sum(value.numel() for value in state.values())
+    return Converted(out, "bundle", len(state), numbers, loaded.share, loaded.sentence)
