@@ -100,6 +100,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
         registry.find("model", model)
     if task is not None:
         registry.find("task", task)
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None
     asked, weights, implied = transferring.asked(settings), None, {}
@@ -124,6 +125,8 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
         for key, value in known.settings.items():
             if not (own is not None and key.startswith("model.")):
                 recipe.set(key, value)
+    for key, value in transferring.fields_for(asked, named).items():
+        recipe.set(key, value)
     chosen = {recipe.full(key) for key in settings}
     for key, value in settings.items():
         recipe.set(key, value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def check(recipe: Recipe, own: nn.Module | None, chosen: set[str]) -> None:
         )
     if transfer.pretrained is None:
         for key in sorted(chosen):
-            if key.startswith("transfer.") and not (key == "transfer.name" and transfer.name == "none"):
+            if key.startswith("transfer.") and key != "transfer.pretrained" and recipe.keys()[key] != "none":
                 word = "transfer" if key == "transfer.name" else key
                 raise Misuse(
                     f"{word}={recipes.as_text(recipe.keys()[key])} says what becomes of weights that are taken over, and none "
@@ -71,16 +72,33 @@ def network_for(transfer: Transfer, task: str | None, model: str | None) -> str:
     """The network that weights are looked for. Raises `Misuse` where it has to be named."""
     if model is not None:
         return model
-    path = Path(transfer.pretrained or "")
-    if (path / "recipe.yaml").is_file():
-        return Folder.open(path).recipe().model_name
+    known = _network_in(transfer.pretrained)
+    if known is not None and not known["name"].startswith(recipes.CUSTOM):
+        return str(known["name"])
     if transfer.pretrained == PUBLISHED:
         if task is None or task in USUAL:
             return USUAL[task or "classify"]
-        for known in recipes.known_good():
-            if known.task == task and known.default and known.model is not None:
-                return known.model
+        for usual in recipes.known_good():
+            if usual.task == task and usual.default and usual.model is not None:
+                return usual.model
     raise Misuse(f"Name with --model the network that the weights {transfer.pretrained} are for: they do not say it.")
+
+
+def fields_for(transfer: Transfer, model: str | None) -> dict[str, Any]:
+    """Settings of the network that a run or bundle holds the weights of, where the same one is to take them over."""
+    known = _network_in(transfer.pretrained)
+    if known is None or known["name"] != model:
+        return {}
+    return {f"model.{name}": value for name, value in (known["fields"] or {}).items()}
+
+
+def _network_in(pretrained: str | None) -> dict[str, Any] | None:
+    """Name and fields of the network in a run or bundle; None for anything else, which `find` looks at and speaks of."""
+    for folder in (Path(pretrained or "") / "model", Path(pretrained or "")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model"]
+            return {"name": str(known["name"]), "fields": known["fields"]}
+    return None
 
 
 def found(transfer: Transfer, model: str) -> Weights:
@@ -118,7 +136,7 @@ def take_over(model: nn.Module, recipe: Recipe, weights: Weights) -> list[str]:
         return [said, numbers]
     slower = f"its first layers learn at {transfer.body_lr:g} of the rate of the head"
     if transfer.mode == "gradual":
-        return [said, f"{numbers} for the first {transfer.head_first:.0%} of the training; then {slower}"]
+        return [said, f"{numbers} for the first {100 * transfer.head_first:.0f} % of the training; then {slower}"]
     return [said, slower]
 
 
