@@ -10,22 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deepen.data.dataset import Columns, Dataset, Finding
-from deepen.insight import suspicions
-from deepen.insight.suspicions import some
+from deepen.insight import classes, suspicions
 from deepen.spec import Category, Image, Table
 
 LEVELS = ("error", "warning", "note")
 
 MOST_BYTES = 2 << 30
 """Memory-mapped splits above this are not read whole for duplicates, unless asked for: it would take minutes."""
-
-TINY_CLASS = 10
-SKEWED, VERY_SKEWED = 3.0, 10.0
-"""How many times rarer the rarest class is than the commonest before it is said, and before it is a warning."""
 
 LISTED = 100
 """How many samples a finding's details list."""
@@ -48,8 +42,7 @@ def audit(dataset: Dataset, *, seed: int, thorough: bool = False) -> list[Findin
             found.append(Finding("note", "not-checked", text, "`deepen doctor DATA` looks for them."))
         else:
             found += _duplicates(dataset)
-        if isinstance(dataset.spec.output, Category):
-            found += _classes(dataset, dataset.spec.output.names)
+        found += classes.look(dataset, known={finding.subject for finding in found})
         found += _few_samples(dataset)
         found += suspicions.look(dataset, seed, known={finding.subject for finding in found})
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
@@ -135,54 +128,6 @@ def _repeats(dataset: Dataset, train: NDArray[np.uint64], level: str) -> Iterato
     text = f"{count:,} of {len(columns):,} training samples repeat an earlier one exactly, e.g. {twin} is {first}."
     mend = "Harmless in small numbers; they weigh their sample twice."
     yield Finding("note", "repeats", text, mend, {"pairs": pairs})
-
-
-def _classes(dataset: Dataset, names: Sequence[str]) -> Iterator[Finding]:
-    """How the samples are shared among the classes, within train and against validation."""
-    train = _shares(dataset.train, len(names))
-    held_out = _shares(dataset.validation, len(names))
-    missing = [names[i] for i in np.flatnonzero(train == 0).tolist()]
-    if missing:
-        seen = "though validation has some" if any(held_out[train == 0]) else "so the model cannot learn it"
-        text = f"Train has no sample of {some(missing)}, {seen}."
-        yield Finding("error", "missing-class", text, "Add samples, or take the class out.", {"classes": missing})
-    present = train[train > 0]
-    if len(present) == 1:
-        text = f"All training samples are of one class, '{names[int(train.argmax())]}': there is nothing to tell apart."
-        yield Finding("error", "one-class", text, "Add a second class, or check the target: `--target COLUMN`.")
-        return
-    tiny = np.flatnonzero((train > 0) & (train < TINY_CLASS)).tolist()
-    if tiny:
-        least = min(tiny, key=lambda i: train[i])
-        text = (
-            f"{len(tiny)} class{'es have' if len(tiny) > 1 else ' has'} fewer than {TINY_CLASS} training samples "
-            f"({some([names[i] for i in tiny])}; '{names[least]}' has {train[least]}): too few to learn or to judge."
-        )
-        details = {"classes": {names[i]: int(train[i]) for i in tiny}}
-        yield Finding("warning", "tiny-class", text, "Collect more of them, or merge them into another class.", details)
-    unseen = [names[i] for i in np.flatnonzero((held_out == 0) & (train > 0)).tolist()]
-    if unseen and len(dataset.validation):
-        text = f"Validation has no sample of {some(unseen)}, so its score says nothing about them."
-        mend = "Collect more of them, or keep more for validation: `data.validation_fraction=0.2`."
-        yield Finding("warning", "unmeasured-class", text, mend, {"classes": unseen})
-    ratio = float(present.max() / present.min())
-    if ratio >= SKEWED:
-        common, rare = int(train.argmax()), int(np.where(train > 0, train, train.max() + 1).argmin())
-        text = (
-            f"'{names[common]}' has {ratio:,.0f} times as many training samples as '{names[rare]}' "
-            f"({train[common]:,} and {train[rare]:,}): accuracy alone may hide a class that is never recognised."
-        )
-        level = "warning" if ratio >= VERY_SKEWED else "note"
-        counts = {name: int(count) for name, count in zip(names, train, strict=True)}
-        mend = "`task.class_weights=balanced`, and look at balanced accuracy."
-        yield Finding(level, "imbalance", text, mend, {"counts": counts, "ratio": ratio})
-    yield from suspicions.shifted_classes(train, held_out, names)
-
-
-def _shares(columns: Columns, classes: int) -> NDArray[np.int64]:
-    if not len(columns):
-        return np.zeros(classes, dtype=np.int64)
-    return torch.bincount(columns["target"].reshape(-1), minlength=classes).numpy()
 
 
 def _few_samples(dataset: Dataset) -> Iterator[Finding]:

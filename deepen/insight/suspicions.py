@@ -16,12 +16,16 @@ from torch import Tensor
 
 from deepen.data.dataset import Columns, Dataset, Finding
 from deepen.randomness import generator
-from deepen.spec import Category, Image, Nothing, Output, Quantity, Table
+from deepen.spec import Boxes, Category, Image, Nothing, Output, Quantity, Table
 
 ROWS = 4000
 """Rows that the search for leaks looks at."""
 
 MOST_COLUMNS = 300
+
+SMALL = 4.0
+"""Pixels of the shorter side under which a box is small, and the share of such boxes from which on it is said."""
+FEW_SMALL = 0.05
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
@@ -38,6 +42,8 @@ def look(dataset: Dataset, seed: int, known: set[str]) -> Iterator[Finding]:
     yield from _not_numbers(dataset)
     if isinstance(spec.input, Image):
         yield from _constant_pictures(train)
+    if isinstance(spec.output, Boxes) and isinstance(spec.input, Image):
+        yield from _small_boxes(train, spec.input)
     if isinstance(spec.input, Table):
         own = own_columns(spec.input.columns)
         names = [spec.input.columns[i] for i in own]
@@ -86,6 +92,28 @@ def _constant_pictures(train: Columns) -> Iterator[Finding]:
         yield Finding(
             "warning", "constant-pictures", text, "Look at them, and remove those that show nothing.", details
         )
+
+
+def _small_boxes(train: Columns, image: Image) -> Iterator[Finding]:
+    """Boxes of which too little is left in the rows to be recognised."""
+    target = train["target"]
+    used = target[..., 4] >= 0
+    sides = (target[..., 2:4] - target[..., :2]).amin(dim=2)
+    small = used & (sides < SMALL)
+    share = float(small.sum()) / max(1, int(used.sum()))
+    if share < FEW_SMALL:
+        return
+    row = int(small.any(dim=1).nonzero()[0, 0])
+    longer = max(image.height, image.width)
+    # As large as leaves most of them SMALL pixels, but no larger than the pictures are.
+    wanted = longer * SMALL / float(sides[used].quantile(FEW_SMALL).clamp(min=SMALL / 8))
+    size = min(32 * math.ceil(wanted / 32), int(train["size"].max()))
+    text = (
+        f"{share:.0%} of the training boxes are less than {SMALL:g} pixels high or wide in rows of {image.height}x{image.width}, "
+        f"e.g. in {train.origin(row)}: hardly anything is left to be recognised."
+    )
+    larger = f"`data.size={size}` keeps more of the pictures." if size > longer else "Larger pictures would be needed."
+    yield Finding("warning", "small-boxes", text, larger, {"share": share})
 
 
 def own_columns(names: Sequence[str]) -> list[int]:
