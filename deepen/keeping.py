@@ -70,6 +70,7 @@ class Keeper:
             "parameters": p.parameters,
             "step": report.step,
             "validation": {name.partition("/")[2]: value for name, value in report.numbers.items()},
+            **({} if p.start is None else {"transfer": p.start.told}),
             "versions": {"deepen": VERSION, "torch": torch.__version__},
         }
 

@@ -50,18 +50,23 @@ class Prepared:
     device: torch.device
     loader: Loader | None
     """None for a task that acts for its data."""
-    transfer: list[str] = field(default_factory=list)
-    """What was taken over from another training and what of it learns, for people."""
-    implied: list[str] = field(default_factory=list)
-    """Settings that came with those weights."""
+    start: transferring.Start | None = None
+    """What was taken over from another training."""
     features: Features | None = None
     """What the head sees in place of pictures, where it learns alone."""
+    working: str = ""
+    """How a frozen body does its work, for people."""
     rows: Rows = field(default_factory=dict)
     """Of the last evaluation."""
 
     def whole(self, module: nn.Module) -> nn.Module:
         """The network that answers for pictures, with `module` (`model`, or its average) in it."""
         return module if self.features is None else self.features.whole(module)
+
+    @property
+    def transfer(self) -> list[str]:
+        """What was taken over from another training and what of it learns, for people."""
+        return [*(self.start.told if self.start else ()), *([self.working] if self.working else ())]
 
     @property
     def parameters(self) -> int:
@@ -136,9 +141,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     transferring.check(recipe, own, chosen)
     if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
         recipe.fit.epochs = UNLIMITED
-    prepared = build(recipe, known, reason, dataset, own, weights)
-    prepared.implied = list(implied)
-    return prepared
+    return build(recipe, known, reason, dataset, own, None if weights is None else (weights, list(implied)))
 
 
 UNLIMITED = 1e6
@@ -151,11 +154,11 @@ def build(
     reason: str,
     dataset: Dataset,
     own: nn.Module | None = None,
-    start: Weights | Folder | None = None,
+    begin: tuple[Weights, list[str]] | Folder | None = None,
 ) -> Prepared:
     """Task, model and loader of a recipe. The random start of the weights is a function of the seed.
 
-    `start` are weights that are taken over, or a run that keeps what it began with.
+    `begin` with weights that are taken over (beside settings that came with them), or with what a run keeps of its beginning.
     """
     limits.check(recipe)
     if recipe.fit.epochs == 0 and recipe.fit.minutes is not None:
@@ -195,12 +198,11 @@ def build(
         loader = loader_of(recipe, dataset, augmenter_of(recipe, dataset), device)
     prepared = Prepared(recipe, known, reason, dataset, task, model.to(device), device, loader)
     if recipe.transfer.mode != "none":
-        if isinstance(start, Weights):
-            prepared.transfer = transferring.take_over(model, recipe, start)
+        assert begin is not None, "weights that are taken over are found first"
+        if isinstance(begin, Folder):
+            prepared.start = transferring.begin_again(begin, model)
         else:
-            assert start is not None, "weights that are taken over are found first"
-            began = transferring.begin_again(start, model)
-            prepared.transfer, prepared.implied = began.told, began.implied
+            prepared.start = transferring.take_over(model, recipe, *begin)
     return prepared
 
 

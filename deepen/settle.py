@@ -86,14 +86,14 @@ def keep_features(prepared: Prepared) -> None:
     if not isinstance(network, Backbone) or not isinstance(prepared.task, Supervised):
         return
     if not off(recipe.augment):
-        prepared.transfer.append("the body works in each step, since augmentation changes the pictures")
+        prepared.working = "the body works in each step, since augmentation changes the pictures"
         return
     size = features.size_of(network, prepared.dataset, prepared.device)
     if size > features.MOST_BYTES:
-        prepared.transfer.append(f"the body works in each step: its features would take {size / 2**30:,.1f} GB")
+        prepared.working = f"the body works in each step: its features would take {size / 2**30:,.1f} GB"
         return
     prepared.features = features.features_of(network, prepared.dataset, prepared.device)
-    prepared.transfer.append(prepared.features.told)
+    prepared.working = prepared.features.told
     prepared.model = network.head
     network.eval()
     prepared.loader = loader_of(recipe, prepared.features, None, prepared.device)

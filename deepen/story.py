@@ -72,7 +72,8 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
     if isinstance(output, Category) and "logits" in rows:
         confusion = answers.count_answers(rows["target"].numpy(), rows["logits"].argmax(1).numpy(), len(output.names))
     changed = chosen(recipe, usual(recipe, seen_in(dataset)))
-    changed = {key: value for key, value in changed.items() if key not in prepared.implied}
+    if prepared.start is not None:
+        changed = {key: value for key, value in changed.items() if key not in prepared.start.implied}
     content = Content(
         name=folder.path.name,
         data=dataset.name,

@@ -106,9 +106,8 @@ def train(
     with folder.locked():
         folder.write("environment.json", {"deepen": VERSION, **device.environment(prepared.device)})
         folder.write("data.json", described(dataset, findings))
-        if recipe.transfer.mode != "none":
-            start = transfer.Start(prepared.transfer, prepared.implied)
-            transfer.keep(folder, prepared.whole(prepared.model), start)
+        if prepared.start is not None:
+            transfer.keep(folder, prepared.whole(prepared.model), prepared.start)
         folder.write("settled.json", settled.to_json())  # the last one: with it, the run can be resumed
         return _go(prepared, settled, folder, None, findings, watch)
 

@@ -120,8 +120,8 @@ def expected(weights: Weights, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in wanted.items() if value is not None and name not in given}
 
 
-def take_over(model: nn.Module, recipe: Recipe, weights: Weights) -> list[str]:
-    """Bring weights into a network as the recipe says; what was done, in words. Raises `Problem`."""
+def take_over(model: nn.Module, recipe: Recipe, weights: Weights, implied: list[str]) -> Start:
+    """Bring weights into a network as the recipe says. Raises `Problem`."""
     transfer = recipe.transfer
     body = body_parameters(model)
     if body is None:
@@ -133,11 +133,13 @@ def take_over(model: nn.Module, recipe: Recipe, weights: Weights) -> list[str]:
     total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)
     numbers = f"frozen: {frozen:,} of {total:,} parameters"
     if transfer.mode == "head":
-        return [said, numbers]
+        return Start([said, numbers], implied)
     slower = f"its first layers learn at {transfer.body_lr:g} of the rate of the head"
     if transfer.mode == "gradual":
-        return [said, f"{numbers} for the first {100 * transfer.head_first:.0f} % of the training; then {slower}"]
-    return [said, slower]
+        return Start(
+            [said, f"{numbers} for the first {100 * transfer.head_first:.0f} % of the training; then {slower}"], implied
+        )
+    return Start([said, slower], implied)
 
 
 def keep(folder: Folder, network: nn.Module, start: Start) -> None:

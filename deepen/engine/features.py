@@ -30,7 +30,7 @@ from deepen.data.preprocess import Preprocess
 from deepen.data.progress import report
 from deepen.engine import mode
 from deepen.engine.checkpoint import DamageError, verify, write_folder
-from deepen.engine.device import processor
+from deepen.engine.device import describe
 from deepen.nn.backbone import Backbone
 
 VERSION = 1
@@ -139,9 +139,9 @@ def _digest_of(network: Backbone, preprocess: Preprocess, device: torch.device) 
     """Of everything but the pictures. Threads and processor decide in which order products are added up."""
     answering = {id(value) for value in network.head.state_dict(keep_vars=True).values()}
     weights = {k: v for k, v in network.state_dict(keep_vars=True).items() if id(v) not in answering}
-    where = [torch.__version__, device.type, processor(), torch.get_num_threads()]
     layers = [repr(module) for name, module in network.named_children() if name != network.head_name]
-    known = [VERSION, preprocessing.dump(preprocess), type(network).__name__, network.head_name, layers, where]
+    known = [VERSION, preprocessing.dump(preprocess), type(network).__name__, network.head_name, layers]
+    known += [torch.__version__, describe(device)]
     digest = hashlib.sha256(json.dumps(known).encode())
     for name, value in weights.items():
         digest.update(name.encode())
