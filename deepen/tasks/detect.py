@@ -1,0 +1,297 @@
+"""Detection: which things lie in a picture, and where.
+
+Models answer with float [B, N, 4 + C], for each of N cells left, top, right, bottom in pixels of the input and a logit per
+class, and say with `cells(height, width)` -> float [N, 3] where the cells are: x and y of the centre, and the stride.
+
+Which cells learn a box is decided by what they answer now (task alignment, TOOD, Feng et al., 2021): those inside whose score
+and fit together are best. What they learn is a score that stands for class and fit at once (quality focal loss, GFL, Li et
+al., 2020) and the box (GIoU loss, Rezatofighi et al., 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepen.data.dataset import Columns
+from deepen.data.preprocess import Frame, Preprocess
+from deepen.errors import Misuse, Problem
+from deepen.nn.pyramid import num_cells
+from deepen.spec import Boxes, Image, Spec
+from deepen.tasks import boxes
+from deepen.tasks.base import Batch, Goal, Places, Rows, Supervised
+from deepen.tasks.boxes import Found
+from deepen.tasks.measures import Weighted, mean, once
+
+SUMMARY = "which things lie in a picture, and where"
+
+PER_BOX = 13
+"""Cells that learn a box, at most (TOOD)."""
+SCORE_POWER, FIT_POWER = 0.5, 6.0
+"""How score and fit count in the choice of cells; powers of YOLOv8, whose score decides less than TOOD's."""
+BOX_SHARE = 2.0
+"""Weight of the loss of the boxes beside that of the scores (GFL)."""
+PART = 32
+"""Pictures that are scored at once, however large the batch: maps of large pictures take much memory."""
+LOOKED_AT = 500
+"""Training pictures that the trivial answer is made from, at most."""
+
+
+@dataclass
+class Config:
+    """What is answered, and which metric decides."""
+
+    goal: Literal["ap50", "ap"] = "ap50"
+    """Validation metric that decides which weights are best: with half of the box shared, or averaged over .50 to .95."""
+    threshold: float = 0.3
+    """Detections less sure than this are not told. What is measured does not depend on it."""
+    overlap: float = 0.6
+    """Of two detections of a class that share more than this (IoU), the less sure one goes."""
+
+
+def natural(spec: Spec) -> bool:
+    return isinstance(spec.output, Boxes)
+
+
+def build(spec: Spec, config: Config) -> Detect:
+    if not isinstance(spec.output, Boxes) or not isinstance(spec.input, Image):
+        kind = type(spec.output).__name__.lower()
+        raise Problem(
+            f"detect needs pictures whose target is boxes, not {kind}: leave out --as to let the data decide."
+        )
+    for key, value in (("threshold", config.threshold), ("overlap", config.overlap)):
+        if not 0 <= value <= 1:
+            raise Misuse(f"task.{key}={value:g} is not usable: expected a number from 0 to 1.")
+    return Detect(spec, config)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What each cell is to learn."""
+
+    boxes: Tensor
+    """float [B, N, 4]"""
+    scores: Tensor
+    """float [B, N, C], 0 where there is nothing to find."""
+
+    @property
+    def weights(self) -> Tensor:
+        """How much each cell's box counts: float [B, N]."""
+        return self.scores.sum(dim=2)
+
+
+@torch.no_grad()
+def assign(output: Tensor, cells: Tensor, truth: Tensor) -> Assigned:
+    """The cells that learn each box, from a model's output [B, N, 4 + C], its cells [N, 3] and boxes [B, M, 5].
+
+    Among the cells inside a box, those with the largest score^a * overlap^b learn it; a cell that several boxes claim goes to
+    the one it overlaps most. Their target is that product, scaled so that a box's best cell learns its best overlap.
+    """
+    told, scores = output[..., :4], output[..., 4:].sigmoid()
+    num_classes = scores.shape[2]
+    box, label = truth[..., :4], truth[..., 4].long()
+    overlap = boxes.overlaps(box, told)  # [B, M, N]
+    # A box smaller than a cell has none inside: to each level it is at least as large as a cell of it.
+    x, y, stride = cells.unbind(1)
+    middle = (box[..., :2] + box[..., 2:]).unsqueeze(2) / 2  # [B, M, 1, 2]
+    half = (box[..., 2:] - box[..., :2]).unsqueeze(2) / 2
+    inside = (x - middle[..., 0]).abs() < torch.maximum(half[..., 0], stride / 2)
+    inside &= (y - middle[..., 1]).abs() < torch.maximum(half[..., 1], stride / 2)
+    inside &= (label >= 0).unsqueeze(2)
+    score = scores.mT.gather(1, label.clamp(min=0).unsqueeze(2).expand(-1, -1, scores.shape[1]))  # [B, M, N]
+    aligned = torch.where(inside, score**SCORE_POWER * overlap**FIT_POWER, 0)
+    # The last of the best is the bar, which equals pass together.
+    bar = aligned.topk(min(PER_BOX, aligned.shape[2]), dim=2).values[..., -1:]
+    chosen = (aligned >= bar) & (aligned > 0)
+    claim = torch.where(chosen, overlap, 0)
+    owner = claim.argmax(dim=1, keepdim=True)  # [B, 1, N]
+    chosen &= torch.zeros_like(chosen).scatter_(1, owner, True)
+    aligned, overlap = torch.where(chosen, aligned, 0), torch.where(chosen, overlap, 0)
+    scale = overlap.amax(dim=2, keepdim=True) / aligned.amax(dim=2, keepdim=True).clamp(min=1e-12)
+    quality = (aligned * scale).amax(dim=1)  # [B, N]
+    owner = owner.squeeze(1)
+    kinds = label.clamp(min=0).gather(1, owner)
+    wanted = F.one_hot(kinds, num_classes) * quality.unsqueeze(2)
+    return Assigned(box.gather(1, owner.unsqueeze(2).expand(-1, -1, 4)), wanted)
+
+
+def losses(output: Tensor, assigned: Assigned) -> tuple[Tensor, Tensor]:
+    """Of each picture, summed over its cells: quality focal loss of the scores and GIoU loss of the boxes, float [B] each."""
+    logits = output[..., 4:]
+    off = (assigned.scores - logits.sigmoid()).square()
+    scores = (off * F.binary_cross_entropy_with_logits(logits, assigned.scores, reduction="none")).sum(dim=(1, 2))
+    fit = boxes.generalised_overlap(output[..., :4], assigned.boxes)
+    return scores, ((1 - fit) * assigned.weights).sum(dim=1)
+
+
+@final
+class Detect(Supervised, Weighted, Places):
+    """The target is float32 [B, M, 5], see `spec.Boxes`."""
+
+    def __init__(self, spec: Spec, config: Config) -> None:
+        assert isinstance(spec.output, Boxes)
+        self.spec = spec
+        self.config = config
+        self.names = spec.output.names
+        self.goal = Goal(config.goal, "max")
+        self._usual: Found | None = None
+
+    def expected(self, count: int) -> tuple[int, ...]:
+        assert isinstance(self.spec.input, Image)
+        return (count, num_cells(self.spec.input.height, self.spec.input.width), 4 + len(self.names))
+
+    def study(self, train: Columns, preprocess: Preprocess) -> None:
+        some = torch.linspace(0, len(train) - 1, min(LOOKED_AT, len(train))).long()
+        self._usual = usual(train["target"][some].cpu())
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        output = model(batch["input"]).float()
+        assigned = assign(output, _cells(model, batch["input"]), batch["target"])
+        scores, fit = losses(output, assigned)
+        most = assigned.weights.sum().clamp(min=1)
+        scores, fit = scores.sum() / most, fit.sum() / most
+        return scores + BOX_SHARE * fit, {"score_loss": scores.detach(), "box_loss": fit.detach()}
+
+    def score(self, model: nn.Module, batch: Batch) -> Rows:
+        """Rows: what was found, `boxes` float32 [B, 100, 4], `scores` [B, 100] and `classes` int64 [B, 100] (-1 empty), whether
+        it is `right` bool [B, 100, 10] at each of COCO's thresholds; what is there, `target` [B, M, 5] and `counts` [B, C]; and
+        `loss` [B] with its `weight`, whose sums' ratio is the loss."""
+        size = PART
+        parts = zip(batch["input"].split(size), batch["target"].split(size), strict=True)
+        rows = [self._score(model, input, target) for input, target in parts]
+        return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+    def _score(self, model: nn.Module, input: Tensor, target: Tensor) -> Rows:
+        output = model(input).float()
+        assigned = assign(output, _cells(model, input), target)
+        scores, fit = losses(output, assigned)
+        found = boxes.pick(output, self.config.overlap)
+        found = replace(found, boxes=_clipped(found.boxes, *input.shape[2:]))
+        return {
+            "boxes": found.boxes,
+            "scores": found.scores,
+            "classes": found.classes,
+            "right": boxes.match(found, target),
+            "target": target,
+            "counts": boxes.count_boxes(target, len(self.names)),
+            "loss": scores + BOX_SHARE * fit,
+            "weight": assigned.weights.sum(dim=1),
+        }
+
+    def measure(self, rows: Rows) -> dict[str, float]:
+        metrics = once(self, rows)
+        if self.goal.metric not in metrics:
+            raise Problem(
+                f"{self.goal.metric} cannot be measured on these {len(rows['target'])} pictures: none of them has a box. "
+                "Choose larger splits."
+            )
+        return metrics
+
+    def weighted(self, rows: Rows, weights: Tensor) -> dict[str, Tensor]:
+        each = boxes.average_precision(
+            rows["scores"], rows["classes"], rows["right"], rows["counts"], weights
+        )  # [R, C, 10]
+        whole = each.nanmean(dim=1)  # over the classes that occur
+        metrics = {"ap50": whole[:, 0], "ap": whole.mean(dim=1), "ap75": whole[:, 5]}
+        metrics |= {f"ap50/{name}": each[:, number, 0] for number, name in enumerate(self.names)}
+        if "loss" in rows:
+            least = mean(rows["weight"], weights).clamp(min=1e-6)
+            metrics["loss"] = mean(rows["loss"], weights) / least
+        return metrics
+
+    def baseline(self, rows: Rows) -> dict[str, float]:
+        """The same boxes for every picture: those of the training pictures that most others lie on."""
+        assert self._usual is not None, "study() comes before baseline()"
+        count, usual = len(rows["target"]), self._usual
+        constant = Found(*(part.expand(count, *part.shape[1:]) for part in (usual.boxes, usual.scores, usual.classes)))
+        said = {"scores": constant.scores, "classes": constant.classes, "right": boxes.match(constant, rows["target"])}
+        return once(self, {**said, "target": rows["target"], "counts": rows["counts"]})
+
+    def answer(self, output: Tensor) -> list[dict[str, Any]]:
+        """`boxes`, the surest first, each with `category`, `probability` and `box`: left, top, right, bottom in pixels of the
+        model's input."""
+        return [{"boxes": self._told(found)} for found in self._found(output)]
+
+    def place(self, outputs: Iterable[tuple[Tensor, Sequence[Frame]]]) -> Iterator[dict[str, Any]]:
+        item: int | None = None
+        parts: list[tuple[Found, Frame]] = []
+        for output, frames in outputs:
+            for found, frame in zip(self._found(output), frames, strict=True):
+                if frame.item != item and parts:
+                    yield {"boxes": self._told(self._joined(parts))}
+                    parts = []
+                item = frame.item
+                parts.append((found, frame))
+        if parts:
+            yield {"boxes": self._told(self._joined(parts))}
+
+    def _found(self, output: Tensor) -> Iterator[Found]:
+        """The detections that are told, picture by picture: [1, K] each."""
+        for part in output.split(PART):
+            found = boxes.pick(part.cpu(), self.config.overlap, max(self.config.threshold, boxes.FLOOR))
+            for one in range(len(part)):
+                some = slice(one, one + 1)
+                yield Found(found.boxes[some], found.scores[some], found.classes[some])
+
+    def _joined(self, parts: Sequence[tuple[Found, Frame]]) -> Found:
+        """The detections in the rows that were cut out of a picture, in its pixels and within it."""
+        moved = []
+        for found, frame in parts:
+            inner = found.classes >= 0
+            if len(parts) > 1:  # each row answers for its part of the picture
+                x, y = (found.boxes[..., :2] + found.boxes[..., 2:]).div(2).unbind(-1)
+                top, left, bottom, right = frame.keep
+                inner &= (x >= left) & (x < right) & (y >= top) & (y < bottom)
+            offset = torch.tensor([frame.left, frame.top] * 2, dtype=torch.float64)
+            there = _clipped(found.boxes.double() / frame.scale + offset, frame.height, frame.width)
+            inner &= boxes.area(there) > 0
+            moved.append(Found(there, found.scores, torch.where(inner, found.classes, -1)))
+        if len(moved) == 1:
+            return moved[0]
+        scores, order = torch.cat([one.scores for one in moved], dim=1).sort(dim=1, descending=True, stable=True)
+        whole = torch.cat([one.boxes for one in moved], dim=1).gather(1, order.unsqueeze(2).expand(-1, -1, 4))
+        classes = torch.cat([one.classes for one in moved], dim=1).gather(1, order)
+        return boxes.suppress(Found(whole, scores, classes), self.config.overlap)
+
+    def _told(self, found: Found) -> list[dict[str, Any]]:
+        return [
+            {"category": self.names[label], "probability": score, "box": [round(side, 2) for side in box]}
+            for label, score, box in zip(
+                found.classes[0].tolist(), found.scores[0].tolist(), found.boxes[0].tolist(), strict=True
+            )
+            if label >= 0
+        ]
+
+
+def usual(truth: Tensor) -> Found:
+    """What a picture has most often, from boxes [n, M, 5]: those that most others of their class lie on, none twice; the more
+    do, the surer. [1, 100]"""
+    there = truth.flatten(0, 1)
+    there = there[there[:, 4] >= 0]
+    there = there[:: max(1, len(there) // 2000)]
+    box, label = there[:, :4], there[:, 4].long()
+    near = (boxes.overlaps(box, box) >= 0.5) & (label.unsqueeze(1) == label)
+    scores, order = near.float().sum(dim=1).sort(descending=True, stable=True)
+    return boxes.suppress(Found(box[order][None], scores[None], label[order][None]), 0.5)
+
+
+def _cells(model: nn.Module, input: Tensor) -> Tensor:
+    if not callable(getattr(model, "cells", None)):
+        raise Problem(
+            f"{type(model).__name__} does not say where its answers lie: the task 'detect' needs a method cells(height, width) "
+            "that gives x, y and stride of each, as the model 'detector' has it."
+        )
+    cells: Callable[[int, int], Tensor] = model.cells  # type: ignore[assignment]
+    return cells(*input.shape[2:])
+
+
+def _clipped(box: Tensor, height: int, width: int) -> Tensor:
+    """Boxes [..., 4] within a picture."""
+    return torch.stack(
+        [side.clamp(0, limit) for side, limit in zip(box.unbind(-1), (width, height) * 2, strict=True)], -1
+    )
