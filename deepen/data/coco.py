@@ -12,14 +12,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
-from deepen import recipe
-from deepen.data import archives, documents
+from deepen.data import archives, documents, masks
 from deepen.data.boxes import Labels, assemble, unlabelled
 from deepen.data.coco_file import CocoFile, Id, parse
+from deepen.data.coco_masks import load_masks
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, Pictures, parts_of
 from deepen.data.piles import Pile, pile_at
+from deepen.errors import Misuse
 
 SUMMARY = "your pictures with boxes as COCO: a JSON file, or a folder or archive with JSON files and pictures"
 MOST_BYTES = 2**29
@@ -30,9 +32,11 @@ KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 
 
 @dataclass
-class Config(recipe.Data):
-    """Where the pictures of a JSON file lie."""
+class Config(masks.Options):
+    """Where the pictures of a JSON file lie, and what of it is learnt."""
 
+    targets: Literal["boxes", "masks"] = "boxes"
+    """boxes, or masks: the polygons and run lengths, drawn as a class for every pixel."""
     images: str | None = None
     """Folder or archive of the pictures. Default: beside the JSON file, or beside its folder."""
 
@@ -90,8 +94,15 @@ def load(source: str, options: Config, seed: int) -> Dataset:
             parsed[name] = parse(content)
         except BrokenError as error:
             bad.append(Bad(name, str(error)))
-    labels, broken, findings = gather(parsed, pile)
     digest = documents.digest(files, pile.digest())
+    if options.targets == "masks":
+        classes = Labels()
+        _names(parsed, classes)
+        name = archives.stem(path.resolve())
+        return load_masks(name, pile, parsed, classes.names, options, seed, digest=digest, bad=bad)
+    if options.tile or options.ignore:
+        raise Misuse("data.tile and data.ignore are for masks: leave them out, or add data.targets=masks.")
+    labels, broken, findings = gather(parsed, pile)
     findings += unlabelled(
         pile.listing().pictures, set(labels.pictures), "entry in a JSON file", "Add them, or leave it so."
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from deepen.data import archives
+from deepen.data import archives, documents
 from deepen.data.dataset import Bad, Dataset
 from deepen.data.framed import MOST_TILED
 from deepen.data.image_files import ENDINGS, UnreadableError, opened
@@ -52,8 +51,6 @@ MASK_STEM = re.compile(
 PICTURE_STEM = re.compile(r"(.+?)[_-](image|img|leftimg8bit|rgb)$", re.I)
 NAMES = ("classes.txt", "names.txt", "labels.txt", "classes.json", "names.json", "labels.json")
 EXPECTED = "expected images/NAME.jpg and masks/NAME.png"
-GLANCE, GLANCE_FOLDER = 20_000, 300
-"""How many names are looked at to see whether pictures have masks: in all, and in one folder."""
 MOST_NAMES_BYTES = 2**20
 
 
@@ -72,18 +69,11 @@ class Pairs:
 
 def recognise(source: str) -> str | None:
     """The reason to read a path as pictures with masks: some pictures have one, and those are not the exception."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        names = list(_glanced(path))
-    elif path.is_file() and archives.is_archive(path):
-        names = [member.name for member, _ in zip(archives.walk(path), range(GLANCE), strict=False)]
-    else:
-        return None
-    pictures = [one for one in names if one.lower().endswith(ENDINGS) and not any(map(is_hidden, one.split("/")))]
+    pictures = [name for name in documents.glance(source) if name.lower().endswith(ENDINGS)]
     pairs = pair(pictures)
     if len(pairs.mask_of) <= len(pairs.bad):
         return None
-    return f"{'a folder' if path.is_dir() else 'an archive'} of pictures with masks"
+    return f"{'a folder' if Path(source).expanduser().is_dir() else 'an archive'} of pictures with masks"
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
@@ -268,19 +258,6 @@ def _folder(folder: PurePosixPath) -> tuple[str, str]:
         else:
             rest.append(low if low in SPLITS else part)
     return role, "/".join(rest)
-
-
-def _glanced(folder: Path) -> Iterator[str]:
-    """Names of the first files of each folder below, relative with `/`."""
-    left = GLANCE
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(one for one in folders if not is_hidden(one))
-        inside = Path(place).relative_to(folder).as_posix()
-        for file in sorted(files)[: min(GLANCE_FOLDER, left)]:
-            yield file if inside == "." else f"{inside}/{file}"
-        left -= min(GLANCE_FOLDER, len(files))
-        if left <= 0:
-            return
 
 
 def _hex(palette: Sequence[int] | None) -> list[str] | None:

@@ -51,7 +51,10 @@ def natural(spec: Spec) -> bool:
 def build(spec: Spec, config: Config) -> Segment:
     if not isinstance(spec.output, Mask) or not isinstance(spec.input, Image):
         kind = type(spec.output).__name__.lower()
-        raise Problem(f"segment needs pictures with a class for every pixel, not {kind}: masks beside the pictures.")
+        hint = (
+            " If the boxes are of a COCO file that has polygons too, add data.targets=masks." if kind == "boxes" else ""
+        )
+        raise Problem(f"segment needs pictures with a class for every pixel, not {kind}.{hint}")
     if config.dice < 0:
         raise Misuse(f"task.dice={config.dice:g} is not usable: expected 0 or more.")
     return Segment(spec, config)
