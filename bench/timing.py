@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,10 +131,11 @@ class Result:
 
 
 def machine() -> str:
-    """Processor, cores and the versions that matter."""
+    """Processor, cores and the versions that matter, of what is installed."""
     names = [line.partition(":")[2].strip() for line in _read("/proc/cpuinfo").splitlines() if "model name" in line]
     packages = ("torch", "lightning", "keras", "skorch", "gymnasium", "deepen")
-    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    installed = {name.lower() for found in distributions() if (name := found.metadata["Name"])}
+    versions = ", ".join(f"{name} {version(name)}" for name in packages if name in installed)
     processor = names[0] if names else platform.processor()
     return f"{processor}, {os.cpu_count()} cores, {platform.system()}; Python {platform.python_version()}, {versions}"
 
