@@ -13,7 +13,7 @@ from torch import nn
 
 from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding
-from deepen.data.pixels import ImagePreprocess
+from deepen.data.pixels import PicturePreprocess
 from deepen.data.rows import read_back, said
 from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
@@ -146,7 +146,7 @@ def _variants(prepared: Prepared, some: Columns) -> np.ndarray:
     dataset = prepared.dataset
     augmenter = augmenter_of(prepared.recipe, dataset)
     assert augmenter is not None
-    assert isinstance(dataset.preprocess, ImagePreprocess)
+    assert isinstance(dataset.preprocess, PicturePreprocess)
     variants = []
     for number in range(VARIANTS):
         draws = generator(prepared.recipe.seed, "shown", number)

@@ -165,15 +165,9 @@ def read_mask(item: Any) -> tuple[np.ndarray, list[str] | None]:
         if image.format == "JPEG":
             raise UnreadableError("it is a JPEG, whose compression changes class numbers: expected PNG")
         palette = image.getpalette("RGB") if image.mode == "P" else None
-        values = np.asarray(image)
-        mode = image.mode
+        values, mode = np.asarray(image), image.mode
     if values.ndim == 3:
-        grey = values[..., :1]
-        if not (mode in ("RGB", "RGBA", "LA") and (values[..., : 3 if mode != "LA" else 1] == grey).all()):
-            raise UnreadableError(
-                f"its pixels are colours ({mode}): expected class numbers, as 8-bit grey or a palette"
-            )
-        values = grey[..., 0]
+        raise UnreadableError(f"its pixels are colours ({mode}): expected class numbers, as 8-bit grey or a palette")
     if values.dtype == np.uint8:
         return values, _hex(palette)
     low, high = values.min(), values.max()

@@ -20,6 +20,8 @@ from deepen.errors import Misuse, Problem
 from deepen.spec import Mask, Spec
 
 USUAL_SIDE = 512
+LISTED = 100
+"""How many files a finding's details list."""
 FAR_APART = 4
 """Without names, numbers are counted anew where fewer than one in so many is used."""
 
@@ -98,6 +100,7 @@ def assemble(
     columns = columns_of(decoded, masks, parts, f"{pictures.path}/", tile=tile)
     preprocess = replace(normalised(FramedPreprocess, columns["train"]["input"], options), tile=tile)
     seen = {part: [masks.seen[number] for number in numbers] for part, numbers in parts.items()}
+    path = {part: [labels.path[decoded.names[number]] for number in numbers] for part, numbers in parts.items()}
     colours = labels.colours or _colours(masks.colours, classes)
     return Dataset(
         name=name,
@@ -109,7 +112,7 @@ def assemble(
         digest=digest,
         facts=[*told, *split_facts],
         bad=broken,
-        findings=[*findings, *_noticed(classes, seen)],
+        findings=[*findings, *_noticed(classes, seen, path)],
     )
 
 
@@ -145,7 +148,8 @@ def meaning(seen: Sequence[Sequence[int]], names: Sequence[str], ignore: Sequenc
             f"All masks together hold fewer than two classes (their pixels are {held}): nothing is to be told apart."
         )
     if ignore:
-        facts.append(f"Pixels of class {', '.join(map(str, ignore))} are neither learnt nor measured (data.ignore).")
+        said = ", ".join(f"{one} ({names[one]})" if one < len(names) else str(one) for one in ignore)
+        facts.append(f"Pixels of class {said} are neither learnt nor measured (data.ignore).")
     return Classes(tuple(found), table, unknown, facts)
 
 
@@ -182,17 +186,21 @@ def _colours(palette: Sequence[str], classes: Classes) -> list[str]:
     return colours if len(set(colours)) == len(colours) else []
 
 
-def _noticed(classes: Classes, seen: Mapping[str, Sequence[Sequence[int]]]) -> list[Finding]:
-    """What a person should know of the classes in each part."""
+def _noticed(
+    classes: Classes, seen: Mapping[str, Sequence[Sequence[int]]], path: Mapping[str, Sequence[str]]
+) -> list[Finding]:
+    """What a person should know of the classes in each part. `path` are the masks."""
     findings = []
     held = {
         part: [{int(classes.table[value]) for value in values} - {IGNORED} for values in one]
         for part, one in seen.items()
     }
-    blank = sum(not inside for one in held.values() for inside in one)
+    blank = [path[part][number] for part, one in held.items() for number, inside in enumerate(one) if not inside]
     if blank:
-        text = f"{blank:,} masks hold nothing but pixels to be ignored: they teach nothing and are not measured."
-        findings.append(Finding("warning", "all-ignored", text, "Label them, or remove them with their pictures."))
+        what = "mask holds" if len(blank) == 1 else "masks hold"
+        text = f"{len(blank):,} {what} nothing but pixels to be ignored (first: '{blank[0]}'): nothing is learnt from them."
+        mend = "Label them, or remove them with their pictures."
+        findings.append(Finding("warning", "all-ignored", text, mend, {"files": blank[:LISTED], "count": len(blank)}))
     present = {part: set().union(*one) for part, one in held.items()}
     measured = present["validation"] | present["test"]
     unseen = sorted(measured - present["train"])
