@@ -102,7 +102,7 @@ def assemble(
         raise refusal(bad, len(labels.pictures))
     facts = list(facts)
     if bad:
-        facts.append(f"{len(bad):,} files that cannot be read are left out (data.skip_bad).")
+        facts.append(f"{len(bad):,} label files, entries or pictures that cannot be used are left out (data.skip_bad).")
     number_of = {one: number for number, one in enumerate(labels.pictures)}
     kept = np.array([number_of[one] for one in decoded.names], dtype=np.int64)  # of each row, its picture
     checked, found = _checked(labels, kept, np.array(decoded.sizes).reshape(-1, 2))
@@ -159,12 +159,12 @@ def unlabelled(pictures: Sequence[str], used: Collection[str], what: str, mend: 
 
 
 def refusal(bad: Sequence[Bad], others: int) -> Problem:
-    """What ends a training on files that cannot be read."""
+    """What ends a training on files that cannot be used."""
     shown = "; ".join(f"'{one.path}': {one.reason}" for one in bad[:3])
     more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
     return Problem(
-        f"{len(bad):,} file{'s' if len(bad) > 1 else ''} of a set with {others:,} pictures cannot be used: "
-        f"{shown}{more}. Mend or remove them, or go on without them with data.skip_bad=true."
+        f"{len(bad):,} fault{'s' if len(bad) > 1 else ''} in the label files and {others:,} pictures: {shown}{more}. "
+        "Mend or remove what is meant, or go on without it with data.skip_bad=true."
     )
 
 

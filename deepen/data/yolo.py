@@ -20,6 +20,7 @@ from deepen.data import archives, documents
 from deepen.data.boxes import Labels, assemble
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError
+from deepen.data.image_files import ENDINGS
 from deepen.data.piles import pile_at
 from deepen.data.splits import NAMES
 from deepen.data.yolo_file import Described, described, label_of, lines
@@ -35,13 +36,18 @@ FAR = 3
 
 
 def recognise(source: str) -> str | None:
-    """The reason to read a path as YOLO: a YAML file with names and a train part."""
+    """The reason to read a path as YOLO: a YAML file with names and a train part, or pictures with label files of lines."""
     path = Path(source).expanduser()
     reason = "pictures with boxes in text files (YOLO)"
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
-        return reason if _looks(_beginning(path)) else None
-    names = _yamls(documents.glance(source))
-    return reason if any(_looks(content) for _, content in documents.peek(source, names, YAML_BYTES)) else None
+        return reason if _looks(path.name, _beginning(path)) else None
+    names = documents.glance(source)
+    pictures = [name for name in names if name.lower().endswith(ENDINGS)]
+    labels = {name for name in names if name.endswith(".txt") and "labels" in PurePosixPath(name).parts}
+    if labels and any(label_of(name) in labels for name in pictures):
+        return reason
+    found = documents.peek(source, _yamls(names), YAML_BYTES) if pictures else ()
+    return reason if any(_looks(name, content) for name, content in found) else None
 
 
 def _beginning(path: Path) -> bytes:
@@ -49,8 +55,9 @@ def _beginning(path: Path) -> bytes:
         return file.read(YAML_BYTES)
 
 
-def _looks(content: bytes) -> bool:
-    return len(set(KEYS.findall(content))) == 2
+def _looks(name: str, content: bytes) -> bool:
+    """Whether a YAML file describes parts and names. One that is called data.yaml may lack either, which is then told."""
+    return len(set(KEYS.findall(content))) >= (1 if PurePosixPath(name).stem in ("data", "dataset") else 2)
 
 
 def _yamls(names: Iterable[str]) -> list[str]:
@@ -119,9 +126,11 @@ def _description(path: Path) -> tuple[str, bytes, Described]:
         found = [(path.name, _beginning(path))]
     else:
         names = _yamls(documents.glance(str(path)))
-        found = [(name, content) for name, content in documents.peek(str(path), names, YAML_BYTES) if _looks(content)]
+        found = [
+            (name, content) for name, content in documents.peek(str(path), names, YAML_BYTES) if _looks(name, content)
+        ]
     if not found:
-        raise Problem(f"'{path}' holds no data.yaml: expected one with names, train and val.")
+        raise Problem(f"'{path}' holds no data.yaml: expected one that says names, train and val.")
     name, content = min(found, key=lambda pair: (pair[0].count("/"), pair[0]))
     try:
         return name, content, described(content)
