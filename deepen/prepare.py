@@ -27,12 +27,12 @@ from deepen.engine import evaluate, mode, optim, plan, schedule
 from deepen.engine.features import Features
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem
-from deepen.pretrained.weights import Weights
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.sources import find_source, load, natural_task, seen_in
 from deepen.spec import Boxes, Image, Mask
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
+from deepen.transfer import Origin
 
 
 @dataclass
@@ -108,18 +108,20 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None
-    asked, weights, implied = transferring.asked(settings), None, {}
-    if asked.pretrained is not None and own is None:
+    origin = None
+    if own is None and transferring.asked(settings).pretrained is not None:
         find_source(source)  # a slip in its name is told before weights are looked for
-        named = transferring.network_for(asked, task, named)
-        weights = transferring.found(asked, named)
-        implied = transferring.expected(weights, settings)
-    dataset, draft, reason = load(source, settings, implied)
+        origin = transferring.origin(settings, task, named)
+    if origin is not None:
+        named = origin.model
+    dataset, draft, reason = load(source, settings, {} if origin is None else origin.data)
     task = task or natural_task(dataset.spec)
+    if origin is not None:
+        origin.check(task)
     doing = registry.find("task", task).load()
     doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
     seen = seen_in(dataset)
-    known = recipes.choose(source, seen, task, named, asked.mode)
+    known = recipes.choose(source, seen, task, named, transferring.asked(settings).mode)
     name = f"{recipes.CUSTOM}{type(own).__qualname__}" if own is not None else named or (known.model if known else None)
     if name is None:
         raise Misuse(
@@ -130,8 +132,9 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
         for key, value in known.settings.items():
             if not (own is not None and key.startswith("model.")):
                 recipe.set(key, value)
-    for key, value in transferring.fields_for(asked, named).items():
-        recipe.set(key, value)
+    if origin is not None:
+        for key, value in origin.network.items():
+            recipe.set(key, value)
     chosen = {recipe.full(key) for key in settings}
     for key, value in settings.items():
         recipe.set(key, value)
@@ -141,7 +144,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     transferring.check(recipe, own, chosen)
     if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
         recipe.fit.epochs = UNLIMITED
-    return build(recipe, known, reason, dataset, own, None if weights is None else (weights, list(implied)))
+    return build(recipe, known, reason, dataset, own, origin)
 
 
 UNLIMITED = 1e6
@@ -154,11 +157,11 @@ def build(
     reason: str,
     dataset: Dataset,
     own: nn.Module | None = None,
-    begin: tuple[Weights, list[str]] | Folder | None = None,
+    begin: Origin | Folder | None = None,
 ) -> Prepared:
     """Task, model and loader of a recipe. The random start of the weights is a function of the seed.
 
-    `begin` with weights that are taken over (beside settings that came with them), or with what a run keeps of its beginning.
+    `begin` with weights that are taken over, or with what a run keeps of its beginning.
     """
     limits.check(recipe)
     if recipe.fit.epochs == 0 and recipe.fit.minutes is not None:
@@ -202,7 +205,7 @@ def build(
         if isinstance(begin, Folder):
             prepared.start = transferring.begin_again(begin, model)
         else:
-            prepared.start = transferring.take_over(model, recipe, *begin)
+            prepared.start = transferring.take_over(model, recipe, begin)
     return prepared
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from deepen import recipe as recipes
+from deepen import registry
 from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem
@@ -25,10 +26,33 @@ from deepen.pretrained.load import load
 from deepen.pretrained.weights import Weights
 from deepen.recipe import Recipe, Transfer
 
-USUAL = {"classify": "resnet18", "regress": "resnet18"}
-"""The network that a published set of weights is for, where none is named."""
 PUBLISHED = "imagenet"
+USUAL = "resnet18"
+"""The network that published weights are for, where none is named."""
+ANSWERS = ("classify", "regress")
+"""Tasks that a network for pictures answers by itself; for others it is the backbone of a model."""
 FILE, FACTS = "start.safetensors", "start.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Weights to take over, the model that takes them, and the settings that come with them."""
+
+    model: str
+    weights: Weights
+    network: dict[str, Any]
+    """Settings of the model."""
+    data: dict[str, Any]
+    """Settings with which pictures are as the weights know them."""
+    guessed: bool
+    """Whether the model was chosen before the task was known."""
+
+    def check(self, task: str) -> None:
+        """Raise `Misuse` where the data asks for another kind of model than was guessed."""
+        if self.guessed and task not in ANSWERS:
+            raise Misuse(
+                f"This data is for the task '{task}': say so with --as {task}, and its model takes the weights."
+            )
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class Start:
     told: list[str]
     """What was taken over and what of it learns, for people."""
     implied: list[str]
-    """Settings of the data that the weights brought with them."""
+    """Settings that the weights brought with them."""
 
 
 def asked(settings: Mapping[str, Any]) -> Transfer:
@@ -68,51 +92,57 @@ def check(recipe: Recipe, own: nn.Module | None, chosen: set[str]) -> None:
                 )
 
 
-def network_for(transfer: Transfer, task: str | None, model: str | None) -> str:
-    """The network that weights are looked for. Raises `Misuse` where it has to be named."""
-    if model is not None:
-        return model
-    known = _network_in(transfer.pretrained)
-    if known is not None and not known["name"].startswith(recipes.CUSTOM):
-        return str(known["name"])
-    if transfer.pretrained == PUBLISHED:
-        if task is None or task in USUAL:
-            return USUAL[task or "classify"]
-        for usual in recipes.known_good():
-            if usual.task == task and usual.default and usual.model is not None:
-                return usual.model
-    raise Misuse(f"Name with --model the network that the weights {transfer.pretrained} are for: they do not say it.")
+def origin(settings: Mapping[str, Any], task: str | None, model: str | None) -> Origin | None:
+    """The weights that the user asks for, None where none are asked for. Raises `Problem`."""
+    pretrained = asked(settings).pretrained
+    if pretrained is None:
+        return None
+    held = _network_in(pretrained)
+    taking = model or (held[0] if held else _usual(pretrained, task))
+    registry.find("model", taking)
+    brought = {f"model.{name}": value for name, value in held[1].items()} if held and held[0] == taking else {}
+    below = getattr(registry.find("model", taking).load().Config(), "backbone", None)
+    known = taking
+    if below is not None:  # it stands on a network, and the weights are that one's
+        known = str(settings.get("model.backbone", settings.get("backbone", below)))
+        if known == below and pretrained == PUBLISHED:
+            known = USUAL
+            brought["model.backbone"] = USUAL
+    weights = find(pretrained, known)
+    data = _as_known(weights, settings, whole=below is None)
+    return Origin(taking, weights, brought, data, guessed=model is None and held is None and task is None)
 
 
-def fields_for(transfer: Transfer, model: str | None) -> dict[str, Any]:
-    """Settings of the network that a run or bundle holds the weights of, where the same one is to take them over."""
-    known = _network_in(transfer.pretrained)
-    if known is None or known["name"] != model:
-        return {}
-    return {f"model.{name}": value for name, value in (known["fields"] or {}).items()}
+def _usual(pretrained: str, task: str | None) -> str:
+    """The model that takes weights where none is named."""
+    if pretrained == PUBLISHED:
+        if task is None or task in ANSWERS:
+            return USUAL
+        for known in recipes.known_good():
+            if known.task == task and known.default and known.model is not None:
+                return known.model
+    raise Misuse(f"Name with --model the network that the weights {pretrained} are for: they do not say it.")
 
 
-def _network_in(pretrained: str | None) -> dict[str, Any] | None:
+def _network_in(pretrained: str) -> tuple[str, dict[str, Any]] | None:
     """Name and fields of the network in a run or bundle; None for anything else, which `find` looks at and speaks of."""
-    for folder in (Path(pretrained or "") / "model", Path(pretrained or "")):
+    for folder in (Path(pretrained) / "model", Path(pretrained)):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model"]
-            return {"name": str(known["name"]), "fields": known["fields"]}
+            held = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model"]
+            if not held["name"].startswith(recipes.CUSTOM):
+                return held["name"], dict(held["fields"])
     return None
 
 
-def found(transfer: Transfer, model: str) -> Weights:
-    """The weights that the user named. Raises `Problem`."""
-    assert transfer.pretrained is not None
-    return find(transfer.pretrained, model)
-
-
-def expected(weights: Weights, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the data with which pictures are as the weights know them, where the user did not say otherwise."""
+def _as_known(weights: Weights, settings: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Settings of the data with which pictures are as the weights know them, where the user did not say otherwise. The size
+    matters to a network that answers for the whole picture; for a model that stands on it, pictures keep their own."""
     given = {key.removeprefix("data.") for key in settings}
-    wanted: dict[str, Any] = {"size": weights.size}
-    if "size" not in given:  # what it is cut out of goes with the size
-        wanted["resize"] = weights.resize
+    wanted: dict[str, Any] = {}
+    if whole:
+        wanted["size"] = weights.size
+        if "size" not in given:  # what it is cut out of goes with the size
+            wanted["resize"] = weights.resize
     if weights.mean is not None and weights.std is not None:
         wanted["channels"] = len(weights.mean)
         if str(settings.get("data.channels", settings.get("channels", len(weights.mean)))) == str(len(weights.mean)):
@@ -120,7 +150,7 @@ def expected(weights: Weights, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in wanted.items() if value is not None and name not in given}
 
 
-def take_over(model: nn.Module, recipe: Recipe, weights: Weights, implied: list[str]) -> Start:
+def take_over(model: nn.Module, recipe: Recipe, origin: Origin) -> Start:
     """Bring weights into a network as the recipe says. Raises `Problem`."""
     transfer = recipe.transfer
     body = body_parameters(model)
@@ -129,7 +159,8 @@ def take_over(model: nn.Module, recipe: Recipe, weights: Weights, implied: list[
             f"Model '{recipe.model_name}' has no body that weights could be taken over for: choose a network for pictures such "
             "as resnet18, or leave --pretrained out."
         )
-    said = load(model, weights, allow_partial=transfer.allow_partial).sentence
+    implied = [*origin.network, *origin.data]
+    said = load(model, origin.weights, allow_partial=transfer.allow_partial).sentence
     total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)
     numbers = f"frozen: {frozen:,} of {total:,} parameters"
     if transfer.mode == "head":

@@ -17,12 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import deepen
-from deepen import Misuse, Problem, Run, registry
+from deepen import Misuse, Problem, Run, registry, transfer
 from deepen.data.dataset import Columns
 from deepen.deploy import bundle
 from deepen.engine import checkpoint, features
 from deepen.engine.update import Updater
 from deepen.prepare import Prepared, prepare
+from deepen.pretrained.weights import Weights
 from deepen.settle import keep_features, settle
 from deepen.spec import Category, Spec
 from deepen.spec import Image as Picture
@@ -442,3 +443,28 @@ def test_the_bundle_answers_for_pictures(tmp_path: Path, weights: Path) -> None:
     for name, value in scored.items():
         assert best[f"validation/{name}"] == pytest.approx(value, abs=1e-5)
     assert isinstance(bundle.load(run.path).module, type(network()))
+
+
+def test_a_model_that_stands_on_a_network_takes_that_ones_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pictures keep their size; a network with published weights is put under it where none is named."""
+    asked = []
+
+    def find(text: str, name: str) -> Weights:
+        asked.append((text, name))
+        return Weights({}, text, "", 224, 256, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+
+    monkeypatch.setattr(transfer, "find", find)
+    found = transfer.origin({"pretrained": "imagenet"}, None, "unet")
+    assert found is not None
+    assert found.network == {"model.backbone": "resnet18"}
+    assert found.data.keys() == {"data.channels", "data.mean", "data.std"}
+    found = transfer.origin({"pretrained": "imagenet", "backbone": "resnet34"}, None, "unet")
+    assert found is not None
+    assert found.network == {}
+    found = transfer.origin({"pretrained": "imagenet"}, None, None)
+    assert found is not None
+    assert (found.model, found.data["data.size"], found.data["data.resize"]) == ("resnet18", 224, 256)
+    with pytest.raises(Misuse, match="say so with --as detect"):
+        found.check("detect")
+    found.check("classify")
+    assert asked == [("imagenet", "resnet18"), ("imagenet", "resnet34"), ("imagenet", "resnet18")]
