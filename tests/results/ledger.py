@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class Measured:
     training: list[float]
     lower_is_better: bool = False
     note: str = ""
+    per_class: dict[str, float] = field(default_factory=dict)
+    """The metric for each class, of the last seed."""
     date: str = ""
     machine: str = ""
 
@@ -78,6 +80,10 @@ def page(rows: list[Measured]) -> str:
         )
     lines.append("")
     lines += [f"- {row.name}: {row.note}" for row in rows if row.note]
+    for row in rows:
+        if row.per_class:
+            each = ", ".join(f"{name} {value:.3f}" for name, value in row.per_class.items())
+            lines.append(f"- {row.name}, by class: {each}.")
     machines = sorted({f"{row.date}, {row.machine}" for row in rows})
     lines += ["", "Measured " + "; ".join(machines) + ".", ""]
     return "\n".join(lines)
