@@ -36,7 +36,7 @@ def run(rounds: int, quick: bool) -> Result:
         "column is a side's time over Deepen's in the same round.",
         f"Deepen's batches come at {share:.0%} of the speed of index and cast alone.",
         "The transforms are torchvision's RandomCrop(32, padding=4), RandomHorizontalFlip, ToTensor and Normalize, said "
-        "with the same PIL and torch calls (bench/plain/vision.py).",
+        "with the same PIL and torch calls (bench/plain/vision.py); their border is black, Deepen's is the picture mirrored.",
     )
     return Result("32x32 colour pictures to augmented batches", ("side", "pictures/s", "against Deepen"), lines, notes)
 
@@ -63,9 +63,11 @@ def deepen() -> Slice:
     from deepen.data.dataset import Columns
     from deepen.data.loader import Loader
     from deepen.data.pixels import ImagePreprocess
+    from deepen.engine import device
     from deepen.recipe import Augment
     from deepen.spec import Image
 
+    device.keep_memory()  # as each training does first
     columns = Columns({"input": pixels(), "target": torch.zeros(COUNT, dtype=torch.int64)})
     augmenter = Augmenter(Augment(shift=4, flip=True), Image(3, 32, 32), MEAN, STD)
     preprocess = ImagePreprocess(3, 32, 32, MEAN, STD)
