@@ -159,11 +159,11 @@ def _checked(options: recipe.Data, name: str) -> tuple[tuple[int, ...], bool]:
         raise Misuse(
             f"data.test={options.test} is not read for masks: put test pictures and masks into folders named test."
         )
-    check_options(options, name)
     if options.resize is not None:
         raise Misuse(
             f"data.resize={options.resize} is for pictures whose centre is cut out: with masks they stay whole."
         )
+    check_options(options, name)
     ignore, tile = getattr(options, "ignore", ()), getattr(options, "tile", False)
     if any(not 0 <= number <= IGNORED for number in ignore):
         raise Misuse(f"data.ignore={','.join(map(str, ignore))} is out of range: expected class numbers from 0 to 255.")
