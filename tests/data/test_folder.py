@@ -13,6 +13,7 @@ from deepen.data import decode as decoding
 from deepen.data import folder
 from deepen.data.dataset import Dataset
 from deepen.data.layout import lay_out, natural, typos
+from deepen.data.pixels import ImagePreprocess
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -324,3 +325,36 @@ def test_an_archive_with_the_same_name_twice_is_refused(tmp_path: Path) -> None:
             archive.addfile(entry, io.BytesIO(content.getvalue()))
     with pytest.raises(Problem, match="twice"):
         load(tmp_path / "x.tar")
+
+
+def test_given_mean_deviation_and_centre_are_followed_and_kept(tmp_path: Path) -> None:
+    root = lay(tmp_path / "pets", {"cat": 12, "dog": 12})
+    plain = load(root, size=4)
+    given = load(root, size=4, resize=5, channels=3, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+    preprocess = given.preprocess
+    assert isinstance(preprocess, ImagePreprocess)
+    assert preprocess == ImagePreprocess(3, 4, 4, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), resize=5)
+    assert given.spec.input.shape == (3, 4, 4)
+    path = given.train.origins[0]  # type: ignore[index]
+    assert torch.equal(preprocess.encode([path])[0], given.train["input"][0]), "training and predict see the same"
+    assert isinstance(plain.preprocess, ImagePreprocess)
+    assert plain.preprocess.resize is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"resize": 8}, "give data.size as well"),
+        ({"size": 8, "resize": 6}, r"expected 8 \(data.size\) to"),
+        ({"size": 8, "resize": 5000}, "data.resize=5000 is out of range"),
+        ({"mean": (0.5,)}, "data.mean was given without data.std"),
+        ({"std": (0.5,)}, "data.std was given without data.mean"),
+        ({"mean": (0.5,), "std": (0.0,)}, "expected numbers above 0"),
+        ({"mean": (0.5,), "std": (-1.0,)}, "expected numbers above 0"),
+        ({"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}, "has 3 numbers: expected 1"),
+        ({"mean": (0.5,), "std": (0.5,), "channels": 3}, "has 1 number: expected 3"),
+    ],
+)
+def test_settings_of_pictures_that_contradict_each_other(options: dict, words: str, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match=words):
+        load(lay(tmp_path / "pets", {"cat": 12, "dog": 12}), **options)

@@ -1,4 +1,5 @@
 import io
+import json
 import warnings
 from pathlib import Path
 
@@ -251,3 +252,27 @@ def test_files_and_folders_are_read_by_name(tmp_path: Path) -> None:
     (tmp_path / "void").mkdir()
     with pytest.raises(Problem, match="no picture"):
         plain(3, 12, 20).read([str(tmp_path / "void")])
+
+
+def test_the_centre_is_cut_out_of_the_resized_picture() -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (20, 31, 3), dtype=np.uint8)
+    cut = ImagePreprocess(3, 12, 12, (0.5,) * 3, (0.25,) * 3, resize=20)
+    row = cut.encode([Image.fromarray(pixels)])[0].numpy()
+    np.testing.assert_array_equal(row, pixels[4:16, 10:22], "at whole pixels, unchanged where the size is right")
+    wide = smooth(80, 120)
+    scaled = Image.fromarray(wide).resize((30, 20), Image.Resampling.BILINEAR)
+    expected = np.asarray(scaled)[4:16, 9:21].astype(int)
+    difference = np.abs(cut.encode([Image.fromarray(wide)])[0].numpy().astype(int) - expected)
+    assert difference.max() <= 2
+    assert cut.input.shape == (3, 12, 12)
+    jpeg = file_of(Image.fromarray(smooth(800, 1200)), "JPEG", quality=95)  # decoded at an eighth
+    assert np.abs(cut.encode([jpeg])[0].numpy().astype(int) - expected).mean() < 6
+
+
+def test_resize_is_kept_and_old_bundles_have_none() -> None:
+    cut = ImagePreprocess(3, 12, 12, (0.5,) * 3, (0.25,) * 3, resize=20)
+    assert restore(json.loads(json.dumps(dump(cut)))) == cut
+    old = {name: value for name, value in dump(cut).items() if name != "resize"}
+    restored = restore(old)
+    assert isinstance(restored, ImagePreprocess)
+    assert restored.resize is None
