@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepen import registry
 from deepen.errors import Misuse, Problem
-from deepen.fields import convert
 from deepen.nn.backbone import Backbone
+from deepen.nn.borrowed import borrowed
 from deepen.nn.initialise import initialise
 from deepen.nn.suits import pictures, positive, share
-from deepen.spec import Category, Mask, Spec
+from deepen.spec import Mask, Spec
 
 SUMMARY = "U-Net on an encoder of its own or any network with maps; for masks"
 
@@ -100,18 +99,18 @@ class Encoder(Backbone):
 
 
 class Up(nn.Module):
-    """One level of the way up: the coarser map doubled, beside what the encoder saw: [B, before, H, W] and
-    [B, beside, H * f, W * f] -> [B, width, H * f, W * f], f the factor between them."""
+    """One level of the way up: the coarser map enlarged, beside what the encoder saw: [B, before, h, w] and
+    [B, beside, H, W] -> [B, width, H, W]."""
 
     def __init__(self, before: int, beside: int, width: int, factor: int, upsample: str) -> None:
         super().__init__()
-        self.factor = factor
         self.enlarge = nn.ConvTranspose2d(before, width, factor, factor) if upsample == "transposed" else None
         self.join = Convolution((before if self.enlarge is None else width) + beside, width)
         self.settle = Convolution(width, width)
 
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
-        x = _enlarged(x, self.factor) if self.enlarge is None else self.enlarge(x)
+        height, width = beside.shape[2:]
+        x = _enlarged(x if self.enlarge is None else self.enlarge(x), height, width)
         settled: Tensor = self.settle(self.join(torch.cat([x, beside], dim=1)))
         return settled
 
@@ -137,14 +136,13 @@ class UNet(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         height, width = input.shape[2:]
         coarsest = self.backbone.strides[-1]
-        # To a multiple of the coarsest stride, so that every map is exactly twice as large as the next.
-        below, beside = -height % coarsest, -width % coarsest
-        maps = self.backbone.maps(F.pad(input, (0, beside, 0, below), mode="replicate"))
+        # To a multiple of the coarsest stride, so that a place of a map lies over the same pixels as those of the next.
+        padded = F.pad(input, (0, -width % coarsest, 0, -height % coarsest), mode="replicate")
+        maps = self.backbone.maps(padded)
         x = self.dropout(maps.pop())
         for up in self.ups:
             x = up(x, maps.pop())
-        logits = _enlarged(self.answer(x), self.backbone.strides[0])
-        return logits[:, :, :height, :width]
+        return _enlarged(self.answer(x), *padded.shape[2:])[:, :, :height, :width]
 
 
 def build(spec: Spec, config: Config) -> nn.Module:
@@ -160,7 +158,11 @@ def build(spec: Spec, config: Config) -> nn.Module:
         backbone: Backbone = Encoder(image.channels, config)
         initialise(backbone, "he")
     else:
-        backbone = _named(config, spec)
+        fresh = Config()
+        for key in ("widths", "blocks", "stride"):
+            if getattr(config, key) != getattr(fresh, key):
+                raise Misuse(f"model.{key} is for model.backbone=own, and this is {config.backbone}: leave it out.")
+        backbone = borrowed(config.backbone, image, "own")
     model = UNet(backbone, spec.output.width, config)
     initialise(model.ups, "he")
     # No class is preferred before the first step.
@@ -168,29 +170,11 @@ def build(spec: Spec, config: Config) -> nn.Module:
     return model
 
 
-def _enlarged(x: Tensor, factor: int) -> Tensor:
-    return x if factor == 1 else F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
-def _named(config: Config, spec: Spec) -> Backbone:
-    """A network of the registry, without what only its own answer needs."""
-    fresh = Config()
-    for key in ("widths", "blocks", "stride"):
-        if getattr(config, key) != getattr(fresh, key):
-            raise Misuse(f"model.{key} is for model.backbone=own, and this is {config.backbone}: leave it out.")
-    entry = registry.find("model", config.backbone)
-    module = entry.load()
-    settings = module.Config()
-    for key, value in entry.preset.items():
-        setattr(settings, key, convert(settings, key, value, f"model.{key}"))
-    # A classifier needs two classes to be built; what answers is dropped below.
-    backbone = module.build(Spec(spec.input, Category(("a", "b"))), settings)
-    if not isinstance(backbone, Backbone):
-        raise Misuse(
-            f"model.backbone={config.backbone} is not usable: expected own, or a network that offers its maps, such as resnet18."
-        )
-    backbone.set_submodule(backbone.head_name, nn.Identity())
-    return backbone
+def _enlarged(x: Tensor, height: int, width: int) -> Tensor:
+    """Between the values of a map, [B, C, h, w] -> [B, C, height, width]."""
+    if x.shape[2:] == (height, width):
+        return x
+    return F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
 
 
 def _check(config: Config) -> None:
