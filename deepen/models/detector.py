@@ -154,8 +154,10 @@ def build(spec: Spec, config: Config) -> nn.Module:
         raise Problem(
             f"Model 'detector' finds boxes and this data has none, its target is a {kind}: choose another --model."
         )
-    _check(config)
+    positive("width", config.width)
+    positive("depth", config.depth)
     if config.backbone == "small":
+        _check(config)
         backbone: Backbone = Small(image.channels, config.widths, config.blocks)
     else:
         backbone = _named(config, spec, image.channels)
@@ -216,8 +218,6 @@ def _start(model: Detector) -> None:
 
 def _check(config: Config) -> None:
     positive("widths", *config.widths)
-    positive("width", config.width)
-    positive("depth", config.depth)
     if len(config.widths) < 3:
         raise Misuse(f"model.widths has {len(config.widths)} numbers: expected at least 3, for strides 2, 4 and 8.")
     if len(config.widths) > 5:

@@ -121,9 +121,10 @@ def pick(output: Tensor, overlap: float, floor: float = FLOOR) -> Found:
 
 
 def match(found: Found, truth: Tensor) -> Tensor:
-    """Which detections are right, at each of `THRESHOLDS`: bool [B, K, 10]. `truth` is [B, M, 5] as `spec.Boxes` has it.
+    """Which box each detection is right about, at each of `THRESHOLDS`: int64 [B, K, 10], -1 where it is wrong.
 
-    From the surest on, each takes the free box of its class that it overlaps most, if that is enough.
+    `truth` is [B, M, 5] as `spec.Boxes` has it. From the surest on, each takes the free box of its class that it overlaps most,
+    if that is enough.
     """
     thresholds = THRESHOLDS.to(truth.device)
     truth = truth.flip(1)  # so that the first of equals is the last of those given
@@ -132,9 +133,9 @@ def match(found: Found, truth: Tensor) -> Tensor:
     alike = (found.classes.unsqueeze(2) == truth[:, None, :, 4].long()) & (found.classes.unsqueeze(2) >= 0)
     share = torch.where(alike, share, -1.0)
     count, ranks, num_boxes = share.shape
-    right = torch.zeros(count, ranks, len(thresholds), dtype=torch.bool, device=truth.device)
+    about = torch.full((count, ranks, len(thresholds)), -1, device=truth.device)
     if not num_boxes:
-        return right
+        return about
     taken = torch.zeros(count, len(thresholds), num_boxes, dtype=torch.bool, device=truth.device)
     number = torch.arange(num_boxes, device=truth.device)
     for rank in range(ranks):
@@ -142,8 +143,8 @@ def match(found: Found, truth: Tensor) -> Tensor:
         chosen = free.argmax(dim=2, keepdim=True)
         enough = free.gather(2, chosen) >= thresholds.unsqueeze(1)
         taken |= (number == chosen) & enough
-        right[:, rank] = enough.squeeze(2)
-    return right
+        about[:, rank] = torch.where(enough, num_boxes - 1 - chosen, -1).squeeze(2)
+    return about
 
 
 def count_boxes(truth: Tensor, num_classes: int) -> Tensor:

@@ -112,7 +112,7 @@ def assign(output: Tensor, cells: Tensor, truth: Tensor) -> Assigned:
     owner = claim.argmax(dim=1, keepdim=True)  # [B, 1, N]
     chosen &= torch.zeros_like(chosen).scatter_(1, owner, True)
     aligned, overlap = torch.where(chosen, aligned, 0), torch.where(chosen, overlap, 0)
-    scale = overlap.amax(dim=2, keepdim=True) / aligned.amax(dim=2, keepdim=True).clamp(min=1e-12)
+    scale = overlap.amax(dim=2, keepdim=True) / aligned.amax(dim=2, keepdim=True).clamp(min=1e-30)
     quality = (aligned * scale).amax(dim=1)  # [B, N]
     owner = owner.squeeze(1)
     kinds = label.clamp(min=0).gather(1, owner)
@@ -159,8 +159,9 @@ class Detect(Supervised, Weighted, Places):
 
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: what was found, `boxes` float32 [B, 100, 4], `scores` [B, 100] and `classes` int64 [B, 100] (-1 empty), whether
-        it is `right` bool [B, 100, 10] at each of COCO's thresholds; what is there, `target` [B, M, 5] and `counts` [B, C]; and
-        `loss` [B] with its `weight`, whose sums' ratio is the loss."""
+        it is `right` bool [B, 100, 10] at each of COCO's thresholds, and `about` which box at the first, int64 [B, 100] (-1
+        none); what is there, `target` [B, M, 5] and `counts` [B, C]; and `loss` [B] with its `weight`, whose sums' ratio is the
+        loss."""
         size = PART
         parts = zip(batch["input"].split(size), batch["target"].split(size), strict=True)
         rows = [self._score(model, input, target) for input, target in parts]
@@ -172,11 +173,13 @@ class Detect(Supervised, Weighted, Places):
         scores, fit = losses(output, assigned)
         found = boxes.pick(output, self.config.overlap)
         found = replace(found, boxes=_clipped(found.boxes, *input.shape[2:]))
+        about = boxes.match(found, target)
         return {
             "boxes": found.boxes,
             "scores": found.scores,
             "classes": found.classes,
-            "right": boxes.match(found, target),
+            "right": about >= 0,
+            "about": about[..., 0],
             "target": target,
             "counts": boxes.count_boxes(target, len(self.names)),
             "loss": scores + BOX_SHARE * fit,
@@ -209,7 +212,7 @@ class Detect(Supervised, Weighted, Places):
         assert self._usual is not None, "study() comes before baseline()"
         count, usual = len(rows["target"]), self._usual
         constant = Found(*(part.expand(count, *part.shape[1:]) for part in (usual.boxes, usual.scores, usual.classes)))
-        said = {"scores": constant.scores, "classes": constant.classes, "right": boxes.match(constant, rows["target"])}
+        said = {"scores": constant.scores, "classes": constant.classes, "right": boxes.match(constant, rows["target"]) >= 0}
         return once(self, {**said, "target": rows["target"], "counts": rows["counts"]})
 
     def answer(self, output: Tensor) -> list[dict[str, Any]]:

@@ -121,34 +121,35 @@ def test_nothing_is_sure_enough() -> None:
     assert (boxes.pick(output, 0.5).classes == -1).all()
 
 
-def matched(found: list[list[float]], kinds: list[int], truth: list[list[float]], limit: float) -> list[bool]:
-    """COCO's greedy matching of one picture, plainly."""
-    taken, right = set(), []
+def matched(found: list[list[float]], kinds: list[int], truth: list[list[float]], limit: float) -> list[int]:
+    """COCO's greedy matching of one picture, plainly: the number of each detection's box, -1 for none."""
+    taken: set[int] = set()
+    about: list[int] = []
     for box, kind in zip(found, kinds, strict=True):
         best, share = -1, limit
         for j, (*there, label) in enumerate(truth):
             if j not in taken and kind >= 0 and label == kind and overlap(box, there) >= share:
                 best, share = j, overlap(box, there)
-        right.append(best >= 0)
+        about.append(best)
         taken.add(best)
-    return right
+    return about
 
 
 def test_matching_is_greedy_and_each_box_is_taken_once() -> None:
     kinds = torch.randint(-1, 2, (6, 20), generator=generator(7))
     labels = torch.randint(-1, 2, (6, 12, 1), generator=generator(8)).float()
     box, truth = some_boxes(9, 6, 20), torch.cat([some_boxes(10, 6, 12), labels], dim=2)
-    right = boxes.match(Found(box, torch.zeros(6, 20), kinds), truth)
-    assert right.any()
+    about = boxes.match(Found(box, torch.zeros(6, 20), kinds), truth)
+    assert (about >= 0).any()
     for b, (step, limit) in itertools.product(range(6), enumerate(boxes.THRESHOLDS.tolist())):
         plain = matched(box[b].tolist(), kinds[b].tolist(), truth[b].tolist(), limit)
-        assert right[b, :, step].tolist() == plain
+        assert about[b, :, step].tolist() == plain
 
 
 def test_matching_without_truth() -> None:
     found = Found(some_boxes(0, 2, 5), torch.zeros(2, 5), torch.zeros(2, 5, dtype=torch.long))
-    assert not boxes.match(found, torch.zeros(2, 0, 5)).any()
-    assert not boxes.match(found, torch.full((2, 3, 5), -1.0)).any()
+    assert (boxes.match(found, torch.zeros(2, 0, 5)) == -1).all()
+    assert (boxes.match(found, torch.full((2, 3, 5), -1.0)) == -1).all()
 
 
 def test_thresholds_are_those_of_coco() -> None:
@@ -192,7 +193,7 @@ def by_coco(found: Found, truth: Tensor, num_classes: int, folder: Path) -> np.n
 
 def compared(found: Found, truth: Tensor, num_classes: int, folder: Path) -> None:
     counts = boxes.count_boxes(truth, num_classes)
-    right = boxes.match(found, truth)
+    right = boxes.match(found, truth) >= 0
     ones = torch.ones(1, len(truth), dtype=torch.float64)
     ours = boxes.average_precision(found.scores, found.classes, right, counts, ones)[0]
     theirs = by_coco(found, truth, num_classes, folder)
@@ -238,7 +239,7 @@ def test_average_precision_of_a_perfect_and_of_no_answer() -> None:
     nothing = Found(exact.boxes, torch.zeros(7, 5), torch.full((7, 5), -1))
     ones = torch.ones(1, 7)
     for found, value in ((exact, 1.0), (nothing, 0.0)):
-        right = boxes.match(found, truth)
+        right = boxes.match(found, truth) >= 0
         precision = boxes.average_precision(found.scores, found.classes, right, counts, ones)[0]
         assert precision[0].tolist() == [value] * 10
         assert precision[1].isnan().all()
@@ -254,7 +255,7 @@ def test_a_weight_is_how_often_a_picture_is_there(chunk: int, monkeypatch: pytes
     found = Found(
         found.boxes, torch.rand(10, 12, generator=generator(22)).sort(dim=1, descending=True).values, found.classes
     )
-    right, counts = boxes.match(found, truth), boxes.count_boxes(truth, 1)
+    right, counts = boxes.match(found, truth) >= 0, boxes.count_boxes(truth, 1)
     weights = torch.randint(0, 4, (5, 10), generator=generator(23))
     together = boxes.average_precision(found.scores, found.classes, right, counts, weights.float())
     for number, often in enumerate(weights):
