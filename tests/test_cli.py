@@ -50,7 +50,7 @@ def test_help_names_the_verbs_in_the_order_of_use(call: Any) -> None:
     done = call("--help")
     assert done.code == 0
     verbs = re.findall(r"^│ ([a-z]+) ", done.out, re.M)
-    assert verbs == ["train", "resume", "evaluate", "predict", "generate", "doctor", "list", "show"]
+    assert verbs == ["train", "resume", "evaluate", "predict", "generate", "convert", "doctor", "list", "show"]
 
 
 def test_nothing_said_is_help(call: Any) -> None:
