@@ -19,7 +19,7 @@ from deepen.data.boxes import Labels, assemble, unlabelled
 from deepen.data.coco_file import CocoFile, Id, parse
 from deepen.data.coco_masks import load_masks
 from deepen.data.dataset import Bad, Dataset, Finding
-from deepen.data.documents import BrokenError, Pictures, parts_of
+from deepen.data.documents import BrokenError, Pictures, parts_of, plain
 from deepen.data.piles import Pile, pile_at
 from deepen.errors import Misuse
 
@@ -129,10 +129,10 @@ def gather(parsed: Mapping[str, CocoFile], pile: Pile) -> tuple[Labels, list[Bad
             try:
                 found = pictures.find(image.name, PurePosixPath(name).parent, parts[name])
             except BrokenError as error:
-                bad.append(Bad(name, f"its picture '{image.name}' {error}"))
+                bad.append(Bad(name, plain(f"its picture '{image.name}' {error}")))
                 continue
             if found in used:
-                bad.append(Bad(name, f"its picture '{image.name}' stands in '{used[found]}' already"))
+                bad.append(Bad(name, f"its picture '{found}' stands in '{used[found]}' already"))
                 continue
             used[found] = name
             owners[key] = labels.picture(found, parts[name], (image.height, image.width) if image.height else None)

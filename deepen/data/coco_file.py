@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepen.data.documents import BrokenError
+from deepen.data.documents import BrokenError, class_name
 
 Id = int | str
 
@@ -94,12 +94,13 @@ def _image(found: CocoFile, entry: Mapping[str, Any], number: int) -> None:
 
 
 def _category(found: CocoFile, entry: Mapping[str, Any], number: int) -> None:
-    key, name = _id(entry, "id"), entry.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise BrokenError(f"has the name {_shown(name)}, expected text")
+    key, text = _id(entry, "id"), entry.get("name")
+    if not isinstance(text, str):
+        raise BrokenError(f"has the name {_shown(text)}, expected text")
+    name = class_name(text)
     if key in found.categories:
         raise BrokenError(f"('{name}') has the id {_shown(key)}, which '{found.categories[key]}' has too")
-    found.categories[key] = name.strip()
+    found.categories[key] = name
     if isinstance(entry.get("supercategory"), str):
         found.above.add(entry["supercategory"].strip())
 

@@ -28,7 +28,23 @@ MOST_BYTES = 2**31
 
 
 class BrokenError(Exception):
-    """A document that cannot be used; the message is the reason. Who knows its name makes a `Bad` of it."""
+    """A document that cannot be used; the message is the reason, in one line. Who knows its name makes a `Bad` of it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(plain(reason))
+
+
+def plain(text: str) -> str:
+    """A text out of a document in one line that can be printed everywhere."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
+def class_name(text: str) -> str:
+    """The name of a class, its lines made one. Raises `BrokenError` where it has no letter or some that cannot be shown."""
+    name = " ".join(text.split("\n")).strip()
+    if not name or not name.isprintable():
+        raise BrokenError(f"has the name '{name}', expected letters")
+    return name
 
 
 Documents = dict[str, bytes]

@@ -19,7 +19,7 @@ from xml.parsers import expat
 from deepen.data import archives, documents
 from deepen.data.boxes import Labels, assemble
 from deepen.data.dataset import Bad, Dataset, Finding
-from deepen.data.documents import BrokenError
+from deepen.data.documents import BrokenError, class_name, plain
 from deepen.data.image_files import ENDINGS
 from deepen.data.layout import SPLITS, natural
 from deepen.data.piles import pile_at
@@ -71,7 +71,9 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             continue
         picture = _picture(name, pictures) or _picture(str(PurePosixPath(name).parent / annotation.filename), pictures)
         if picture is None:
-            bad.append(Bad(name, f"its picture '{annotation.filename or PurePosixPath(name).stem}' is not there"))
+            bad.append(
+                Bad(name, plain(f"its picture '{annotation.filename or PurePosixPath(name).stem}' is not there"))
+            )
             continue
         if picture in used:
             bad.append(Bad(name, f"it labels the picture '{picture}', which another file labels too"))
@@ -90,8 +92,8 @@ def load(source: str, options: Data, seed: int) -> Dataset:
                 boxes.append((owner, thing.corners, thing.name, f"object {number} of {name}"))
     labels.names = sorted({name for _, _, name, _ in boxes}, key=natural)
     number_of = {name: number for number, name in enumerate(labels.names)}
-    for owner, corners, class_name, place in boxes:
-        labels.box(owner, corners, number_of[class_name], place)
+    for owner, corners, name, place in boxes:
+        labels.box(owner, corners, number_of[name], place)
     bad += _missing(parts, used, bad)
     if not labels.pictures and not bad:
         raise Problem(
@@ -177,9 +179,10 @@ def parse(content: bytes) -> Annotation:
 
 
 def _thing(texts: Mapping[str, str], number: int) -> Thing:
-    name = texts.get("name", "").strip()
-    if not name:
-        raise BrokenError(f"its object {number} has no name")
+    try:
+        name = class_name(texts.get("name", ""))
+    except BrokenError as error:
+        raise BrokenError(f"its object {number} {error}") from None
     sides = []
     for side in ("xmin", "ymin", "xmax", "ymax"):
         if f"bndbox/{side}" not in texts:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from deepen.data import archives, documents
 from deepen.data.boxes import Labels, assemble
 from deepen.data.dataset import Bad, Dataset, Finding
-from deepen.data.documents import BrokenError
+from deepen.data.documents import BrokenError, plain
 from deepen.data.image_files import ENDINGS
 from deepen.data.piles import pile_at
 from deepen.data.splits import NAMES
@@ -148,10 +148,10 @@ def _located(
     found = []
     for part, entries in said.parts.items():
         for entry in entries:
-            plain = entry.replace("\\", "/")
+            path = entry.replace("\\", "/")
             tried = [
                 posixpath.normpath(posixpath.join(folder, base, form))
-                for form in (plain, re.sub(r"^(\.*/)+", "", plain))
+                for form in (path, re.sub(r"^(\.*/)+", "", path))
                 for base in (said.root.replace("\\", "/"), "")
             ]
             place = next((one for one in tried if exists(one)), None)
@@ -162,7 +162,7 @@ def _located(
                     f"'{where}' says that train lies in '{entry}', which is not there (looked for '{tried[0]}')."
                 )
             else:
-                text = f"'{where}' says that {part} lies in '{entry}', which is not there."
+                text = plain(f"'{where}' says that {part} lies in '{entry}', which is not there.")
                 findings.append(Finding("warning", "missing-part", text, "Correct the path or take it out."))
     return found
 
@@ -202,6 +202,9 @@ def _shared_out(
             inside = _listed(place, lists[place], known, bad)
         else:
             inside = [name for name in pictures if place == "." or name.startswith(f"{place}/")]
+        if not inside:
+            text = f"'{place}', which is to be {part}, holds no picture."
+            findings.append(Finding("warning", "missing-part", text, "Correct the path or take it out."))
         twice += [name for name in inside if parts.get(name, part) != part]
         parts |= dict.fromkeys(inside, part)
     if twice:
@@ -223,7 +226,7 @@ def _listed(place: str, content: bytes, known: frozenset[str], bad: list[Bad]) -
         if picture is not None:
             found.append(picture)
         elif entry:
-            bad.append(Bad(place, f"line {number} names '{entry:.80}', which is not there"))
+            bad.append(Bad(place, plain(f"line {number} names '{entry:.80}', which is not there")))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from deepen.data.documents import BrokenError
+from deepen.data.documents import BrokenError, class_name
 
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 Corners = tuple[float, float, float, float]
@@ -29,45 +29,47 @@ class Described:
 def described(content: bytes) -> Described:
     """What a `data.yaml` says, checked. Raises `BrokenError`."""
     try:
-        whole = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of dates that are none
-        first = " ".join(str(error).split()) or type(error).__name__
-        raise BrokenError(f"it is no well-formed YAML ({first:.200})") from None
+        # Every scalar as the text that is written: a class may be called no or 1.50.
+        whole = yaml.BaseLoader(content).get_single_data()
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BrokenError(f"it is no well-formed YAML ({str(error) or type(error).__name__:.200})") from None
     if not isinstance(whole, dict):
         raise BrokenError("it holds no keys, expected train, val and names")
-    root = whole.get("path") or ""
+    root = whole.get("path", "")
     parts: dict[str, list[str]] = {}
     for key, part in PARTS.items():
         value = whole.get(key)
-        if value in (None, "", []):
-            continue
-        entries = value if isinstance(value, list) else [value]
+        entries: list[Any] = value if isinstance(value, list) else [value]
+        entries = [one for one in entries if one not in (None, "", "~", "null")]
         if not all(isinstance(one, str) and "\0" not in one for one in entries):
             raise BrokenError(f"its '{key}' is neither a path nor a list of paths")
-        parts.setdefault(part, []).extend(entries)
-    if "train" not in parts or not isinstance(root, str) or "\0" in root:
-        raise BrokenError("it has no 'train'" if "train" not in parts else "its 'path' is no path")
+        if entries:
+            parts.setdefault(part, []).extend(entries)
+    if "train" not in parts:
+        raise BrokenError("it has no 'train'")
+    if not isinstance(root, str) or "\0" in root:
+        raise BrokenError("its 'path' is no path")
     return Described(_names(whole), root, parts)
 
 
-def _names(whole: Mapping[Any, Any]) -> list[str]:
+def _names(whole: Mapping[str, Any]) -> list[str]:
     names, count = whole.get("names"), whole.get("nc")
     if isinstance(names, dict):
-        by_number = {str(number): name for number, name in names.items()}
-        if any(str(number) not in by_number for number in range(len(by_number))):
-            raise BrokenError(f"its 'names' are not numbered from 0 to {len(by_number) - 1}")
-        names = [by_number[str(number)] for number in range(len(by_number))]
-    if not isinstance(names, list) or not names:
+        if any(str(number) not in names for number in range(len(names))):
+            raise BrokenError(f"its 'names' are not numbered from 0 to {len(names) - 1}")
+        names = [names[str(number)] for number in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise BrokenError("its 'names' are neither a list nor names by number")
-    for name in names:
-        # YAML reads no, off and 1.50 as something else than what is written.
-        if isinstance(name, bool) or not isinstance(name, str | int):
-            raise BrokenError(f"its 'names' hold {name!r:.40}, which YAML does not read as text: put it in quotes")
-    found = [str(name).strip() for name in names]
-    twice = next((name for number, name in enumerate(found) if name in found[:number]), None)
-    if twice is not None or "" in found:
-        raise BrokenError(f"its 'names' hold '{twice or ''}' {'twice' if twice else 'without a letter'}")
-    if isinstance(count, int) and count != len(found):
+    found = []
+    for number, text in enumerate(names):
+        try:
+            name = class_name(text)
+        except BrokenError as error:
+            raise BrokenError(f"its class {number} {error}") from None
+        if name in found:
+            raise BrokenError(f"its 'names' hold '{name}' twice")
+        found.append(name)
+    if isinstance(count, str) and count.strip().isdecimal() and count.strip() != str(len(found)):
         raise BrokenError(f"it has {len(found)} names and says that there are {count} (nc)")
     return found
 
