@@ -149,7 +149,9 @@ def choose(headers: Iterable[Header], shape: Shape) -> tuple[int, int, int, list
     if shape.height and shape.width:
         if len(sizes) > 1 or (height, width) != (shape.height, shape.width) or shape.resize:
             scaled = f"scaled to {shape.resize}" if shape.resize else "scaled"
-            facts.append(f"Pictures are brought to {shape.height}x{shape.width}: shorter side {scaled}, centre cropped.")
+            facts.append(
+                f"Pictures are brought to {shape.height}x{shape.width}: shorter side {scaled}, centre cropped."
+            )
         height, width = shape.height, shape.width
     elif len(sizes) == 1 and max(height, width) <= SIDES[-1]:
         facts.append(f"All pictures are {height}x{width} pixels and stay so.")

@@ -64,17 +64,16 @@ def _imagenet(model_name: str, named: bool, transport: Transport) -> Weights:
     fetched = candidates[0]
     home = places.cache_folder() / "weights"
     converted = home / f"{Path(fetched.name).stem}.safetensors"
-    if converted.is_file():
+    if converted.is_file() and _recorded(converted) == files.sha256(converted):
         content = files.read(converted)
-        if content.facts.get("sha256", "").startswith(fetched.sha256) and _recorded(converted) == content.digest:
+        if content.facts.get("sha256", "").startswith(fetched.sha256):
             return _published(fetched, replace(content, digest=content.facts["sha256"]))
     wrong = []
     for file in candidates:
         for path in _lying(file.name):
-            content = files.read(path)
-            reason = file.wrong(content.digest)
+            reason = file.wrong(files.sha256(path))
             if reason is None:
-                return _published(file, content)
+                return _published(file, files.read(path))
             wrong.append(f"{path} is not the published file: {reason}")
     if not named or fetched.address is None:
         looked = ", ".join(str(folder) for folder in _homes())
@@ -144,9 +143,10 @@ def _from_bundle(path: Path) -> Weights:
         raise Problem(f"{path} is a folder and no run with a best model, nor a bundle: {CHOICES}.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise Problem(f"{path} is a damaged run or bundle: its bundle.json or manifest.json cannot be read.") from error
-    content = files.read(folder / "model.safetensors")
-    if content.digest != expected:
-        raise Problem(f"{folder / 'model.safetensors'} is not what was written (its SHA-256 differs): it is damaged.")
+    held = folder / "model.safetensors"
+    if not held.is_file() or files.sha256(held) != expected:
+        raise Problem(f"{held} is not what was written (it is gone or its SHA-256 differs): it is damaged.")
+    content = files.read(held)
     size = shown.get("height") if shown.get("height") == shown.get("width") else None
     told = {**shown, "size": size, "names": output.get("names")}
     return Weights(content.tensors, str(path), content.digest, **facts_of(told))

@@ -80,11 +80,11 @@ def test_a_converted_file_that_was_damaged_is_made_again(table: File, server: Se
     server.pages["/models/tiny.pth"] = CONTENT
     find("imagenet", "tiny", transport=server.transport)
     kept = alone / "deepen" / "weights" / "tiny.safetensors"
-    content = bytearray(kept.read_bytes())
-    content[-1] ^= 255
-    kept.write_bytes(content)
-    find("imagenet", "tiny", transport=server.transport)
-    assert len(server.asked) == 2
+    content = kept.read_bytes()
+    for number, damaged in enumerate((content[:-1] + b"x", content[:50], b"")):
+        kept.write_bytes(damaged)
+        find("imagenet", "tiny", transport=server.transport)
+        assert len(server.asked) == 2 + number
 
 
 def test_a_wrong_sum_is_refused_before_anything_is_parsed(
@@ -95,6 +95,20 @@ def test_a_wrong_sum_is_refused_before_anything_is_parsed(
     with pytest.raises(Problem, match=rf"it has SHA-256 [0-9a-f]{{64}}, expected (one that begins with )?{SUM[:8]}"):
         find("imagenet", "tiny", transport=server.transport)
     assert list((alone / "deepen" / "weights").iterdir()) == []
+
+
+def test_nothing_that_only_has_the_name_is_parsed(
+    table: File, alone: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lying = alone / "deepen" / "weights" / "tiny.pth"
+    lying.parent.mkdir(parents=True)
+    lying.write_bytes(b"something else")
+    seen: list[bytes] = []
+    real = files.read
+    monkeypatch.setattr(files, "read", lambda path: (seen.append(path.read_bytes()), real(path))[1])
+    server.pages["/models/tiny.pth"] = CONTENT
+    assert find("imagenet", "tiny", transport=server.transport).digest == SUM
+    assert seen == [CONTENT]
 
 
 @pytest.mark.parametrize("place", ["data", "torch", "cache"])
