@@ -73,10 +73,12 @@ def assemble(
         decoded = decode(pictures, Letterbox(options.size, options.channels, USUAL_SIDE), threads=options.threads)
     failed = {one.path: one for one in decoded.bad}
     if all(picture in failed for picture in decoded.names):
-        raise _refused([*bad, *failed.values()], 0)
+        raise _refused(_at(pictures, bad, failed), 0)
     masks, unusable = mask_rows.read(decoded, labels, pictures.digest(), options.threads)
     failed |= {one.path: one for one in unusable}
     readable = [number for number, picture in enumerate(decoded.names) if picture not in failed]
+    if not readable or ((bad or failed) and not options.skip_bad):
+        raise _refused(_at(pictures, bad, failed), len(readable))
     classes = meaning([masks.seen[number] for number in readable], labels.names, ignore)
     masks.table = classes.table
     for number in readable:
@@ -88,7 +90,7 @@ def assemble(
                 picture, f"its mask '{labels.path[picture]}' has the class number {beyond[0]}: {expected}"
             )
     good = np.array([number for number in readable if decoded.names[number] not in failed], dtype=np.int64)
-    broken = [*bad, *(Bad(f"{pictures.path}/{one.path}", one.reason) for one in failed.values())]
+    broken = _at(pictures, bad, failed)
     if broken and (not options.skip_bad or not len(good)):
         raise _refused(broken, len(good))
     told = [*facts, *decoded.facts, *classes.facts]
@@ -168,6 +170,11 @@ def _checked(options: recipe.Data, name: str) -> tuple[tuple[int, ...], bool]:
     if any(not 0 <= number <= IGNORED for number in ignore):
         raise Misuse(f"data.ignore={','.join(map(str, ignore))} is out of range: expected class numbers from 0 to 255.")
     return ignore, tile
+
+
+def _at(pictures: Pile, bad: Sequence[Bad], failed: Mapping[str, Bad]) -> list[Bad]:
+    """What cannot be used, with whole paths."""
+    return [*bad, *(Bad(f"{pictures.path}/{one.path}", one.reason) for one in failed.values())]
 
 
 def _refused(broken: Sequence[Bad], good: int) -> Problem:
