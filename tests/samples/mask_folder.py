@@ -32,7 +32,7 @@ def _mask(source: str, mask: np.ndarray) -> None:
 BREAKS = {
     "a mask of another size": (lambda source: _mask(source, np.zeros((20, 20), dtype=np.uint8)), "03.png"),
     "a class out of range": (lambda source: _mask(source, np.full((40, 56), 9, dtype=np.uint8)), "9"),
-    "a mask of colours": (lambda source: _mask(source, np.zeros((40, 56, 3), dtype=np.uint8)), "03.png"),
+    "a mask of colours": (lambda source: _mask(source, np.full((40, 56, 3), (9, 200, 30), dtype=np.uint8)), "03.png"),
     "a missing mask": (lambda source: (Path(source) / "trainannot/03.png").unlink(), "03.png"),
     "a missing picture": (lambda source: (Path(source) / "train/03.png").unlink(), "03.png"),
     "a mask of nothing": (lambda source: _mask(source, np.full((40, 56), 255, dtype=np.uint8)), "03.png"),
