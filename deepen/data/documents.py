@@ -41,7 +41,7 @@ def plain(text: str) -> str:
 
 def class_name(text: str) -> str:
     """The name of a class, its lines made one. Raises `BrokenError` where it has no letter or some that cannot be shown."""
-    name = " ".join(text.split("\n")).strip()
+    name = " ".join(line.strip() for line in text.splitlines()).strip()
     if not name or not name.isprintable():
         raise BrokenError(f"has the name '{name}', expected letters")
     return name

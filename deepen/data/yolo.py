@@ -143,7 +143,7 @@ def _located(
 ) -> list[tuple[str, str]]:
     """Each part with each of its folders or files of paths, as they are there: below `path`, else beside the data.yaml.
 
-    Roboflow writes `../train/images` for what lies beside it, so that a path is also tried without what leads up.
+    Roboflow writes `../train/images` for what lies beside it, so that a path is first tried without what leads up.
     """
     found = []
     for part, entries in said.parts.items():
@@ -151,16 +151,15 @@ def _located(
             path = entry.replace("\\", "/")
             tried = [
                 posixpath.normpath(posixpath.join(folder, base, form))
-                for form in (path, re.sub(r"^(\.*/)+", "", path))
+                for form in (re.sub(r"^(\.+/)+", "", path), path)
                 for base in (said.root.replace("\\", "/"), "")
             ]
             place = next((one for one in tried if exists(one)), None)
             if place is not None:
                 found.append((part, place))
             elif part == "train":
-                raise Problem(
-                    f"'{where}' says that train lies in '{entry}', which is not there (looked for '{tried[0]}')."
-                )
+                text = f"'{where}' says that train lies in '{entry}', which is not there (looked for '{tried[0]}')."
+                raise Problem(plain(text))
             else:
                 text = plain(f"'{where}' says that {part} lies in '{entry}', which is not there.")
                 findings.append(Finding("warning", "missing-part", text, "Correct the path or take it out."))
