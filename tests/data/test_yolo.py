@@ -63,7 +63,7 @@ def test_boxes_and_parts_are_those_of_the_files(scenes: Path) -> None:
 def test_a_yaml_file_and_an_archive_give_the_same(scenes: Path, tmp_path: Path) -> None:
     expected = load(scenes)
     with tarfile.open(tmp_path / "x.tgz", "w:gz") as archive:
-        archive.add(scenes, "some/scenes".removeprefix("some/"))
+        archive.add(scenes, "scenes")
     for source in (scenes / "data.yaml", tmp_path / "x.tgz"):
         assert yolo.recognise(str(source))
         dataset = load(source)
@@ -95,7 +95,7 @@ def test_the_layout_of_roboflow(scenes: Path, tmp_path: Path) -> None:
     assert sizes(load(tmp_path / "x.tar")) == [14, 5, 5]
 
 
-def test_paths_may_lead_up_or_be_absolute_or_lists(scenes: Path, tmp_path: Path) -> None:
+def test_paths_may_lead_up_or_be_absolute_or_lists(scenes: Path) -> None:
     (scenes / "config").mkdir()
     yaml = scenes / "config/my.yaml"
     names = "names: [dark, bright]\n"
@@ -105,8 +105,6 @@ def test_paths_may_lead_up_or_be_absolute_or_lists(scenes: Path, tmp_path: Path)
     assert sizes(load(yaml)) == [19, 5, 0]
     yaml.write_text(f"path: ..\ntrain: images/train\n{names}")
     assert sizes(load(yaml)) == [10, 1, 3]
-    (tmp_path / "far").mkdir()
-    (tmp_path / "far/more").symlink_to(scenes)
 
 
 def test_files_of_paths(scenes: Path) -> None:
@@ -134,18 +132,14 @@ def test_a_picture_in_two_parts_is_held_out(scenes: Path) -> None:
 def test_a_part_that_is_not_there(scenes: Path) -> None:
     dataset = load(describe(scenes, "train: images/train\nval: nowhere\nnames: [dark, bright]\n"))
     assert sizes(dataset) == [10, 1, 3]
-    assert subjects(dataset)[
-        "missing-part"
-    ] == "'data.yaml' says that validation lies in 'nowhere', which is not there." or (
-        "nowhere" in subjects(dataset)["missing-part"]
-    )
+    assert "validation lies in 'nowhere', which is not there" in subjects(dataset)["missing-part"]
     (scenes / "nowhere").mkdir()
     assert "holds no picture" in subjects(load(scenes))["missing-part"]
     with pytest.raises(Problem, match="says that train lies in 'images/none', which is not there"):
         load(describe(scenes, "train: images/none\nnames: [dark, bright]\n"))
 
 
-def test_parts_that_lie_far_apart_are_refused(scenes: Path, tmp_path: Path) -> None:
+def test_parts_that_lie_far_apart_are_refused(scenes: Path) -> None:
     text = f"train: {scenes / 'images/train'}\nval: /usr/share\nnames: [dark, bright]\n"
     with pytest.raises(Problem, match="too far apart"):
         load(describe(scenes, text))
@@ -243,6 +237,11 @@ def test_names_are_those_that_are_written() -> None:
     assert described(b"train: a\nnames: [a]\ndownload: |\n  import os\n").parts == {"train": ["a"]}
 
 
+def test_nothing_is_run() -> None:
+    """A tag is not followed: the list under it is read as the list that it is."""
+    assert described(b"train: a\nnames: !!python/object/apply:os.system ['true']").names == ["true"]
+
+
 DESCRIPTIONS = {
     b"": "holds no keys",
     b"- a": "holds no keys",
@@ -261,15 +260,11 @@ DESCRIPTIONS = {
     b"train: a\nnames: [a]\nnc: 2": "has 1 names and says that there are 2",
     b"train: a\nnames: [a, &x [*x]]": "YAML|names",
     b"[" * 5000: "no well-formed YAML",
-    b"train: a\nnames: !!python/object/apply:os.system ['true']": "'names' hold|neither",
 }
 
 
 @pytest.mark.parametrize("content", DESCRIPTIONS, ids=range(len(DESCRIPTIONS)))
 def test_a_broken_description_is_told_in_a_sentence(content: bytes, scenes: Path) -> None:
-    if b"python" in content:
-        assert described(content).names == ["true"]  # read as the list that it is: nothing is run
-        return
     with pytest.raises(BrokenError, match=DESCRIPTIONS[content]) as caught:
         described(content)
     assert str(caught.value).isprintable()
