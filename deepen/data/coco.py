@@ -21,7 +21,7 @@ from deepen.data.coco_masks import load_masks
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, Pictures, parts_of, plain
 from deepen.data.piles import Pile, pile_at
-from deepen.errors import Misuse
+from deepen.errors import Misuse, Problem
 
 SUMMARY = "your pictures with boxes as COCO: a JSON file, or a folder or archive with JSON files and pictures"
 MOST_BYTES = 2**29
@@ -78,8 +78,11 @@ def _candidates(names: Iterable[str]) -> list[str]:
 def load(source: str, options: Config, seed: int) -> Dataset:
     """The pictures as uint8 rows [N, H, W, C] and their boxes, see `data/boxes.py`."""
     path = Path(source).expanduser()
+    name = archives.stem(path.resolve())
     if path.is_file() and not archives.is_archive(path):
-        files, bad = documents.collect(path.parent, lambda name: name == path.name, MOST_BYTES)
+        if path.stat().st_size > MOST_BYTES:
+            raise Problem(f"'{path}' has {path.stat().st_size:,} bytes, more than the limit of {MOST_BYTES:,}.")
+        name, files, bad = path.stem, {path.name: path.read_bytes()}, []
         beside = path.parent.parent if path.parent.name.lower() in ("annotations", "labels") else path.parent
         pile = pile_at(options.images or str(beside))
     else:
@@ -87,18 +90,17 @@ def load(source: str, options: Config, seed: int) -> Dataset:
         files = {name: lying[name] for name in _candidates(lying)}
         pile = pile_at(options.images or source)
     parsed: dict[str, CocoFile] = {}
-    for name, content in files.items():
+    for file, content in files.items():
         if len(files) > 1 and not _looks(content, content):
             continue
         try:
-            parsed[name] = parse(content)
+            parsed[file] = parse(content)
         except BrokenError as error:
-            bad.append(Bad(name, str(error)))
+            bad.append(Bad(file, str(error)))
     digest = documents.digest(files, pile.digest())
     if options.targets == "masks":
         classes = Labels()
         _names(parsed, classes)
-        name = archives.stem(path.resolve())
         return load_masks(name, pile, parsed, classes.names, options, seed, digest=digest, bad=bad)
     if options.tile or options.ignore:
         raise Misuse("data.tile and data.ignore are for masks: leave them out, or add data.targets=masks.")
@@ -106,7 +108,6 @@ def load(source: str, options: Config, seed: int) -> Dataset:
     findings += unlabelled(
         pile.listing().pictures, set(labels.pictures), "entry in a JSON file", "Add them, or leave it so."
     )
-    name = archives.stem(path.resolve())
     bad = [*bad, *broken]
     return assemble(name, pile, labels, options, seed, kind="COCO", digest=digest, bad=bad, findings=findings)
 
