@@ -11,7 +11,7 @@ from deepen import registry
 from deepen.data.dataset import Dataset
 from deepen.errors import Misuse, Problem, unknown
 from deepen.recipe import Recipe, Seen
-from deepen.spec import Image, Spec
+from deepen.spec import Image, Nothing, Spec
 
 PATHS = ("test", "images")
 """Settings of data that name a file or folder, which must hold from any folder."""
@@ -100,7 +100,22 @@ def natural_task(spec: Spec) -> str:
     for name, entry in registry.entries("task").items():
         if entry.load().natural(spec):
             return name
+    if isinstance(spec.output, Nothing):
+        fitting = [name for name, entry in registry.entries("task").items() if _takes(entry, spec)]
+        raise Problem(
+            f"This data has nothing to be answered beside its pictures: name what to learn from them with --as "
+            f"{' or --as '.join(fitting)}, or lay them into class folders, <folder>/<class>/<picture>."
+        )
     raise Misuse(f"No task suits {type(spec.output).__name__.lower()} by itself: name one with --as.")
+
+
+def _takes(entry: registry.Entry, spec: Spec) -> bool:
+    module = entry.load()
+    try:
+        module.build(spec, module.Config())
+    except Problem:
+        return False
+    return True
 
 
 def _lasting(source: str, entry: registry.Entry) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deepen.data import archives
+from deepen.data import archives, loose
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.decode import Decoded, Shape, decode
 from deepen.data.image_files import ENDINGS
@@ -32,8 +32,10 @@ GLANCE = 10_000
 
 
 def recognise(source: str) -> str | None:
-    """The reason to read a path as pictures, None where it holds none or is neither folder nor archive."""
+    """The reason to read a path as pictures, None where it holds none in class folders or is neither folder nor archive."""
     path = Path(source).expanduser()
+    if loose.recognise(source):
+        return None
     if path.is_dir():
         for number, file in enumerate(path.rglob("*")):
             inside = file.relative_to(path).parts

@@ -7,6 +7,7 @@ training split, as in Krizhevsky et al. 2012 and every image model since.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,16 @@ from typing import Any, Self, final
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
 from torch import Tensor
 
 from deepen import spec
-from deepen.data.image_files import ENDINGS, UnreadableError, opened, pixels_of, quiet
+from deepen.data.image_files import ENDINGS, UnreadableError, opened, pixels_of, quiet, size_of
 from deepen.data.preprocess import Preprocess
 from deepen.errors import Problem
+
+MOST_WHOLE = 3_000_000
+"""Pixels of a picture that goes through a network in one piece at its own size: maps of full size take a few gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,23 @@ def as_bytes(array: np.ndarray) -> np.ndarray:
     if not (low >= 0 and high <= 1):
         raise UnreadableError(f"received floats from {low:g} to {high:g}, expected 0..1 (or uint8 in 0..255)")
     return np.rint(array * 255).astype(np.uint8)
+
+
+def whole(item: Any, longest: int | None = None) -> np.ndarray:
+    """A picture in its own form and in colour, uint8 [h, w, 3], its longer side brought to `longest` pixels where that is given,
+    and in any case made smaller than `MOST_WHOLE` pixels. Raises `UnreadableError`; call it inside `quiet()`."""
+    if isinstance(item, np.ndarray | Tensor):
+        array = item.detach().cpu().numpy() if isinstance(item, Tensor) else item
+        if array.ndim != 3 or array.shape[2] not in (1, 3):
+            raise UnreadableError(f"received an array of shape {array.shape}, expected [height, width, 3 or 1]")
+        item = Pillow.fromarray(np.ascontiguousarray(np.broadcast_to(as_bytes(array), (*array.shape[:2], 3))))
+    with opened(item) as image:
+        height, width = size_of(image)
+        most = math.sqrt(MOST_WHOLE / (height * width))
+        ratio = longest / max(height, width) if longest else 1.0
+        # Rounded down at the limit, so that it holds.
+        sides = [int(side * most) if most < ratio else round(side * ratio) for side in (height, width)]
+        return pixels_of(image, 3, *(max(1, side) for side in sides))
 
 
 @contextmanager

@@ -34,7 +34,8 @@ def audit(dataset: Dataset, *, seed: int, thorough: bool = False) -> list[Findin
     found = list(dataset.findings)
     if dataset.bad:
         found.append(_bad_files(dataset))
-    if not dataset.acting and len(dataset.train):
+    # Where all of the data validates as well, by intention, it is neither held out nor too little.
+    if not dataset.acting and len(dataset.train) and dataset.validation is not dataset.train:
         if dataset.train.mapped and not thorough and _bytes(dataset.train) > MOST_BYTES:
             text = (
                 f"Duplicates were not looked for in {_bytes(dataset.train) / 2**30:.0f} GiB of memory-mapped samples."
