@@ -152,29 +152,54 @@ def predict(
 def generate(
     run: Annotated[str, Parameter(help="A run folder or a bundle.")],
     /,
-    *,
-    count: Annotated[int, Parameter(help="How many samples.")] = 64,
+    *pictures: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="For a model that draws pictures anew: pictures, folders or patterns of them; - reads one from standard input.",
+        ),
+    ],
+    count: Annotated[int | None, Parameter(help="How many samples. Default: 64.")] = None,
     seed: Annotated[int, Parameter(help="The same seed gives the same samples.")] = 0,
+    size: Annotated[
+        int | None, Parameter(help="Pixels of the longer side of pictures that are drawn anew. Default: their own.")
+    ] = None,
     out: Annotated[str, Parameter(help="Folder for the pictures.")] = "generated",
     json: Json = False,
 ) -> dict[str, Any]:
-    """Make new samples with a generative model."""
+    """Make new samples with a generative model, or draw pictures anew with one that has learnt a style."""
+    from deepen.console import safe
     from deepen.deploy.bundle import load
     from deepen.insight.grid import grid, picture
 
-    if count < 1:
+    if count is not None and count < 1:
         raise Misuse(f"--count {count} is not usable: expected 1 or more.")
-    samples = load(run).generate(count, seed)
-    folder = Path(out)
+    if size is not None and size < 1:
+        raise Misuse(f"--size {size} is not usable: expected 1 or more pixels.")
+    model, console, folder = load(run), Console(json), Path(out)
+    if pictures:
+        from deepen.inputs import given
+        from deepen.insight import stylised
+
+        if count is not None:
+            raise Misuse(f"--count {count} is for new samples: each picture that is named is drawn anew once. Leave it out.")
+        with given(pictures) as (paths, received):
+            written = stylised.save(folder, model.transform(paths, size))
+        drawn = [{**one, "input": one["input"].removeprefix(received)} for one in written]
+        console.say("drawn", f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {safe(str(folder))}")
+        return {"path": str(folder), "count": len(drawn), "pictures": drawn}
+    if size is not None:
+        raise Misuse(f"--size {size} is for pictures that are drawn anew: name them after the run, or leave it out.")
+    samples = model.generate(count or 64, seed)
     folder.mkdir(parents=True, exist_ok=True)
     for number, sample in enumerate(samples):
         picture(sample).save(folder / f"{number:04d}.png")
-    picture(grid(samples)).save(folder / "grid.png")
-    from deepen.console import safe
-
-    console = Console(json)
-    console.say("samples", f"{count} in {safe(str(folder))}, all in one picture: {safe(str(folder / 'grid.png'))}")
-    return {"path": str(folder), "count": count, "seed": seed}
+    where = f"{len(samples)} in {safe(str(folder))}"
+    if len(samples) > 1:
+        picture(grid(samples)).save(folder / "grid.png")
+        where += f", all in one picture: {safe(str(folder / 'grid.png'))}"
+    console.say("samples", where)
+    return {"path": str(folder), "count": len(samples), "seed": seed}
 
 
 @app.command(sort_key=6)

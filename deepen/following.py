@@ -34,7 +34,9 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
     else:
         steps.append((f"deepen evaluate {run} --split validation", "the scores in full; there is no test split"))
     if isinstance(task, Transforms):
-        steps.append((f"deepen generate {run} PICTURE", "draws a picture of yours anew"))
+        holds = getattr(registry.find("model", recipe.model_name).load(), "HOLDS_ONE", False)
+        drawing = (f"deepen generate {run} PICTURE", "draws a picture of yours anew")
+        steps.append((f"deepen generate {run}", "writes the picture") if holds else drawing)
     elif isinstance(task, Generates):
         steps.append((f"deepen generate {run}", "makes new samples"))
     elif not isinstance(task, Acting):

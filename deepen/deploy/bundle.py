@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deepen import registry
+from deepen.data import pixels
 from deepen.data import preprocess as preprocessing
 from deepen.data.preprocess import Frame, Preprocess
 from deepen.deploy.card import card
@@ -35,7 +36,7 @@ from deepen.errors import Problem
 from deepen.fields import convert
 from deepen.recipe import Recipe
 from deepen.spec import Spec
-from deepen.tasks.base import Generates, Places, Task
+from deepen.tasks.base import Generates, Places, Task, Transforms
 
 FORMAT = 1
 GOLDENS = 4
@@ -94,6 +95,11 @@ class Model:
         `inputs` is a path or several of them, one array with a leading dimension for samples, or a list of items.
         Each answer has `input` and what the task says of it (`category`, `probability`, `top`; `quantity`; ...).
         """
+        if isinstance(self.task, Transforms):
+            raise Problem(
+                f"A model for '{self.facts['task']['name']}' draws pictures and says nothing of them. "
+                "Use `deepen generate RUN PICTURE` on it instead."
+            )
         if isinstance(self.task, Generates):
             raise Problem(
                 f"A model for '{self.facts['task']['name']}' makes samples out of nothing and answers no input. "
@@ -113,6 +119,25 @@ class Model:
                 f"A model for '{self.facts['task']['name']}' makes no samples. Use `deepen predict` on it instead."
             )
         return self.task.generate(self.module, count, seed)
+
+    def transform(self, inputs: Any, size: int | None = None) -> Iterator[tuple[str, Tensor]]:
+        """Pictures drawn anew, one after the other, with what they are called: uint8 [h, w, 3].
+
+        `inputs` as for `predict`. Each is drawn at its own size, or with its longer side brought to `size` pixels; in any case
+        at no more than `pixels.MOST_WHOLE` pixels. Raises `Problem` for a task that draws none.
+        """
+        if not isinstance(self.task, Transforms):
+            raise Problem(
+                f"A model for '{self.facts['task']['name']}' draws no pictures anew. Use `deepen predict` on it instead."
+            )
+        names, items = self._items(inputs)
+        if not names:
+            raise Problem("There is nothing to draw: no picture was given.")
+        device = next(self.module.parameters()).device
+        for number, (name, item) in enumerate(zip(names, items, strict=True)):
+            with pixels.quiet(), pixels.naming(item, number):
+                row = torch.from_numpy(pixels.whole(item, size).copy())
+            yield name, self.task.transform(self.module, self.preprocess, row.unsqueeze(0).to(device))[0]
 
     def _items(self, inputs: Any) -> tuple[list[str], Sequence[Any]]:
         if isinstance(inputs, str | Path):

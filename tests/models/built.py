@@ -92,7 +92,7 @@ def inputs(model: nn.Module, spec: Spec, device: str = "cpu") -> Tensor:
 
 def answer_shape(model: nn.Module, spec: Spec, output: Tensor) -> tuple[int, ...]:
     """What the shape of an answer to `inputs` has to be."""
-    if hasattr(model, "latent_size"):
+    if hasattr(model, "latent_size") or hasattr(model, "draws"):
         return (BATCH, *spec.input.shape)
     if isinstance(spec.output, Mask):
         return (BATCH, spec.output.width, *spec.input.shape[1:])

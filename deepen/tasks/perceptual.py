@@ -1,0 +1,158 @@
+"""How far pictures are from each other in content and in style, as a network sees them that was trained on photographs.
+
+Gatys, Ecker & Bethge (2016): content is what a map of the network shows and where, style is what its channels show together
+wherever it is: their Gram matrix. Each distance is a share of what it is measured against, so that weights mean about the
+same for any network, map and size. The network is frozen and belongs to nobody's model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepen import registry
+from deepen.errors import Misuse, Problem
+from deepen.nn.backbone import Backbone
+from deepen.pretrained.find import IMAGENET, find
+from deepen.pretrained.load import load
+from deepen.pretrained.published import MEAN, STD
+from deepen.pretrained.weights import Weights
+from deepen.spec import Category, Image, Spec
+
+AUTO = "auto"
+CHOICES = ("vgg19", "squeezenet1-0")
+"""What is looked for on this machine, the better one first."""
+COARSEST = 16
+"""Style is compared on maps of up to this stride: on the next ones a picture of 200 pixels is but a few places."""
+CONTENT = 4
+"""Stride of the map on which content is compared: fine enough to keep a thing's parts, too coarse for its surface."""
+TRAINED_SIZE = 224
+SMALLEST = 32
+"""Side of the smallest pictures: the coarsest map then has four places."""
+NOTHING = 1e-6
+
+
+class Seen:
+    """The maps of a network that looks at pictures [B, 3, H, W] in 0..1."""
+
+    def __init__(self, network: Backbone, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.mean, self.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+        wanted = [place for place, stride in enumerate(network.strides) if stride <= COARSEST]
+        self.places = wanted or [0]
+        self.content = min(self.places, key=lambda place: abs(network.strides[place] - CONTENT))
+
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """Of the strides that are compared, from fine to coarse; on the device of the pictures."""
+        if self.mean.device != pictures.device:
+            self.network.to(pictures.device)
+            self.mean, self.std = self.mean.to(pictures.device), self.std.to(pictures.device)
+        maps = self.network.maps((pictures - self.mean) / self.std)
+        return [maps[place] for place in self.places]
+
+
+class Style:
+    """The style of one picture, and how far others are from it."""
+
+    @torch.no_grad()
+    def __init__(self, seen: Seen, picture: Tensor) -> None:
+        """`picture` [1, 3, H, W] in 0..1."""
+        self.mean = picture.mean((2, 3), keepdim=True)
+        self.std = picture.std((2, 3), keepdim=True).clamp(min=0.02)
+        self.grams = self.of(picture, seen.maps(picture))
+
+    def of(self, pictures: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Gram matrices [B, C, C] of pictures and of their maps."""
+        # Colours in deviations of the style's own, and a channel of ones, with which the matrix holds their mean as well.
+        # Most networks halve a picture before they first look at it, and hardly see what colour a large area has.
+        colours = (pictures - self.mean) / self.std
+        colours = torch.cat([colours, torch.ones_like(colours[:, :1])], dim=1)
+        return [gram(one) for one in (colours, *maps)]
+
+    def distance(self, pictures: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """[B]: the mean over the matrices of the squared distance, as a share of the style's own squared length."""
+        if self.mean.device != pictures.device:
+            self.mean, self.std = self.mean.to(pictures.device), self.std.to(pictures.device)
+            self.grams = [one.to(pictures.device) for one in self.grams]
+        pairs = zip(self.of(pictures, maps), self.grams, strict=True)
+        shares = [(one - own).square().sum((1, 2)) / own.square().sum() for one, own in pairs]
+        return torch.stack(shares).mean(dim=0)
+
+
+def gram(maps: Tensor) -> Tensor:
+    """How strongly channels [B, C, H, W] show together, [B, C, C]: the mean of their products, in float32."""
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = maps.float().flatten(2)
+        return flat @ flat.mT / flat.shape[2]
+
+
+def content_distance(maps: Tensor, original: Tensor) -> Tensor:
+    """[B]: the mean squared difference of maps [B, C, H, W], as a share of the original's mean square."""
+    original = original.float()
+    return (maps.float() - original).square().mean((1, 2, 3)) / (original.square().mean((1, 2, 3)) + NOTHING)
+
+
+def variation(pictures: Tensor) -> Tensor:
+    """[B]: the mean squared difference of neighbouring pixels, after Rudin, Osher & Fatemi's total variation (1992)."""
+    across = (pictures[..., 1:] - pictures[..., :-1]).square().mean((1, 2, 3))
+    down = (pictures[..., 1:, :] - pictures[..., :-1, :]).square().mean((1, 2, 3))
+    return across + down
+
+
+def seen_by(features: str, source: str) -> tuple[Seen, str, Weights]:
+    """What a network sees, its name and its weights. `auto` takes the best that lies on this machine; only for a network that
+    is named is anything downloaded. Raises `Problem`."""
+    if features == AUTO:
+        if source != IMAGENET:
+            raise Misuse(f"task.weights={source} are of some network: name it with task.features, such as vgg19.")
+        name, weights = _lying_here()
+    else:
+        registry.find("model", features)
+        name, weights = features, find(source, features)
+    network = _built(name)
+    load(network, weights, allow_partial=False)
+    _trim(network)
+    return Seen(network, weights.mean or MEAN, weights.std or STD), name, weights
+
+
+def _lying_here() -> tuple[str, Weights]:
+    for name in CHOICES:
+        try:
+            return name, find(IMAGENET, name, named=False)
+        except Problem:
+            continue
+    raise Problem(
+        f"Styles are compared by a network that was trained on photographs, and weights of none ({' or '.join(CHOICES)}) lie on "
+        "this machine: task.features=vgg19 downloads one, task.features=NETWORK task.weights=FILE takes one of yours."
+    )
+
+
+def _built(name: str) -> Backbone:
+    entry = registry.find("model", name)
+    module = entry.load()
+    config: Any = module.Config()
+    for key, value in {**entry.preset, **({"stem": "imagenet"} if hasattr(config, "stem") else {})}.items():
+        setattr(config, key, value)
+    side = TRAINED_SIZE
+    network = module.build(Spec(Image(3, side, side), Category(("one", "other"))), config)
+    if not isinstance(network, Backbone):
+        raise Misuse(
+            f"task.features={name} has no maps to compare pictures by: name a network such as {', '.join(CHOICES)}."
+        )
+    return network
+
+
+def _trim(network: Backbone) -> None:
+    """Let go of what only the network's own answer needs, most of VGG."""
+    used: set[nn.Module] = set()
+    hooks = [part.register_forward_hook(lambda part, *_: used.add(part)) for part in network.modules()]
+    with torch.no_grad():
+        network.eval().maps(torch.zeros(1, 3, 2 * SMALLEST, 2 * SMALLEST))
+    for hook in hooks:
+        hook.remove()
+    for name, part in list(network.named_modules()):
+        if part not in used and not list(part.children()) and list(part.parameters()):
+            network.set_submodule(name, nn.Identity())
