@@ -82,7 +82,8 @@ def load(source: str, options: Config, seed: int) -> Dataset:
     if path.is_file() and not archives.is_archive(path):
         if path.stat().st_size > MOST_BYTES:
             raise Problem(f"'{path}' has {path.stat().st_size:,} bytes, more than the limit of {MOST_BYTES:,}.")
-        name, files, bad = path.stem, {path.name: path.read_bytes()}, []
+        name, files = path.stem, {path.name: path.read_bytes()}
+        bad: list[Bad] = []
         beside = path.parent.parent if path.parent.name.lower() in ("annotations", "labels") else path.parent
         pile = pile_at(options.images or str(beside))
     else:

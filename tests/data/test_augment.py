@@ -81,8 +81,16 @@ def test_stored_leaves_its_input_alone_and_does_nothing_when_off() -> None:
     assert augmenter(3, 9, 13, colour=0.5).stored({"input": rows}, draws())["input"] is rows
 
 
-def plain_turn(picture: np.ndarray, angle: float, growth: float, reflect: bool, outside: np.ndarray) -> np.ndarray:
-    """Bilinear sampling at the place in the source where each pixel comes from, in pixels from the centre."""
+def plain_turn(
+    picture: np.ndarray,
+    angle: float,
+    growth: float,
+    reflect: bool,
+    outside: np.ndarray,
+    part: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Bilinear sampling at the place in the source where each pixel comes from, in pixels from the centre. `part` is the
+    left, top, width and height of what is brought to full size after that."""
     channels, height, width = picture.shape
     turned = np.empty_like(picture)
 
@@ -99,6 +107,9 @@ def plain_turn(picture: np.ndarray, angle: float, growth: float, reflect: bool, 
             y, x = (h - (height - 1) / 2) / growth, (w - (width - 1) / 2) / growth
             from_x = math.cos(angle) * x - math.sin(angle) * y + (width - 1) / 2
             from_y = math.sin(angle) * x + math.cos(angle) * y + (height - 1) / 2
+            if part is not None:
+                from_x = part[0] + (from_x + 0.5) / width * part[2] - 0.5
+                from_y = part[1] + (from_y + 0.5) / height * part[3] - 0.5
             if reflect:
                 from_x, from_y = folded(from_x, width), folded(from_y, height)
             left, top = math.floor(from_x), math.floor(from_y)
@@ -122,6 +133,37 @@ def test_turn_is_rotation_and_scale_about_the_centre(size: tuple[int, int, int],
             x[i].numpy(), math.radians(30) * angle[i], 1 + 0.2 * growth[i], padding == "reflect", black
         )
         assert np.allclose(changed[i].numpy(), expected, atol=2e-4)
+
+
+def plain_part(height: int, width: int, least: float, four: Any) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a part of at least that share of the area, from four numbers in 0 to 1."""
+    area = (1 - four[0] * (1 - least)) * height * width
+    aspect = (4 / 3) ** (2 * four[1] - 1)
+    wide, tall = min(math.sqrt(area * aspect), width), min(math.sqrt(area / aspect), height)
+    return four[2] * (width - wide), four[3] * (height - tall), wide, tall
+
+
+@pytest.mark.parametrize("padding", ["reflect", "zero"])
+@pytest.mark.parametrize("size", [(3, 9, 13), (1, 8, 8)])
+@pytest.mark.parametrize("turned", [True, False])
+def test_crop_brings_a_part_to_full_size(size: tuple[int, int, int], padding: str, turned: bool) -> None:
+    x = normalised(6, *size)
+    settings = {"rotate": 30.0, "scale": 0.2} if turned else {}
+    changed = augmenter(*size, crop=0.3, padding=padding, **settings).tensor({"input": x}, draws())["input"]
+    generator = draws()
+    angle, growth = (torch.rand((2, 6), generator=generator) * 2 - 1).numpy() * turned
+    four = torch.rand((4, 6), generator=generator).numpy()
+    black = -np.array(MEAN) / np.array(STD)
+    for i in range(6):
+        part = plain_part(*size[1:], 0.3, four[:, i])
+        reflect = padding == "reflect"
+        expected = plain_turn(x[i].numpy(), math.radians(30) * angle[i], 1 + 0.2 * growth[i], reflect, black, part)
+        assert np.allclose(changed[i].numpy(), expected, atol=3e-4)
+
+
+def test_mosaic_is_for_what_lies_in_pictures() -> None:
+    with pytest.raises(Misuse, match=r"augment\.mosaic=0\.5 puts pictures with boxes or masks together"):
+        augmenter(3, 9, 13, mosaic=0.5)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -224,7 +266,8 @@ def test_targets_that_are_numbers_stay_beside_the_other() -> None:
     assert batch["mix"].shape == (8,)
 
 
-ALL = {"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "colour": 0.3, "erase": 0.5, "mixup": 0.2, "cutmix": 1.0}
+ALL = {"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "crop": 0.5, "colour": 0.3, "erase": 0.5, "mixup": 0.2}
+ALL |= {"cutmix": 1.0}
 
 
 def test_a_batch_is_a_function_of_the_generator() -> None:
@@ -278,7 +321,16 @@ def test_blending_needs_a_target() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("shift", 8), ("shift", -1), ("rotate", 181.0), ("scale", 1.0), ("colour", -0.1), ("erase", 1.5), ("mixup", -1.0)],
+    [
+        ("shift", 8),
+        ("shift", -1),
+        ("rotate", 181.0),
+        ("scale", 1.0),
+        ("colour", -0.1),
+        ("erase", 1.5),
+        ("mixup", -1.0),
+        ("crop", 1.1),
+    ],
 )
 def test_strengths_out_of_range_are_misuse(setting: str, value: float) -> None:
     with pytest.raises(Misuse, match=f"augment.{setting}="):

@@ -11,7 +11,7 @@ from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.preprocess import Preprocess
 from deepen.insight import suspicions
 from deepen.insight.audit import audit, verdict
-from deepen.spec import Category, Image, Quantity, Spec, Table
+from deepen.spec import Boxes, Category, Image, Mask, Output, Quantity, Spec, Table
 
 
 class Untouched(Preprocess):
@@ -312,3 +312,90 @@ def test_data_from_acting_has_nothing_to_check():
     dataset.train = Columns({"input": torch.zeros(0, 4)})
     assert audit(dataset, seed=0) == []
     assert verdict(dataset, []) == "nothing to check, the data comes from acting"
+
+
+def placed(output: Output, target: Tensor, held_out: Tensor, side: int = 32) -> Dataset:
+    """Random pictures with a target in each."""
+    random = generator()
+
+    def part(target: Tensor, name: str) -> Columns:
+        pixels = torch.randint(0, 256, (len(target), side, side, 1), generator=random, dtype=torch.uint8)
+        size = torch.tensor([[4 * side, 4 * side]]).expand(len(target), 2)
+        return Columns(
+            {"input": pixels, "target": target, "size": size}, [f"{name}/{i}.png" for i in range(len(target))]
+        )
+
+    spec = Spec(Image(1, side, side), output)
+    return Dataset("placed", spec, Untouched(), part(target, "train"), part(held_out, "val"), None, "digest")
+
+
+def some_boxes(count: int, classes: int, length: float = 8.0) -> Tensor:
+    """Two boxes in every picture, float32 [count, 3, 5], classes in turn."""
+    target = torch.tensor([4.0, 4, 4 + length, 4 + length, 0]).repeat(count, 3, 1)
+    target[:, 2] = torch.tensor([0.0, 0, 0, 0, -1])
+    target[:, :2, 4] = (torch.arange(2 * count) % classes).view(count, 2)
+    return target
+
+
+def test_sound_boxes_and_masks_have_no_findings():
+    boxes = placed(Boxes(("a", "b", "c")), some_boxes(300, 3), some_boxes(100, 3))
+    assert audit(boxes, seed=0) == []
+    mask = torch.randint(0, 3, (300, 32, 32), generator=generator(), dtype=torch.uint8)
+    assert audit(placed(Mask(("a", "b", "c")), mask, mask[:100]), seed=0) == []
+
+
+def test_classes_are_counted_by_boxes():
+    train, held_out = some_boxes(300, 1), some_boxes(100, 1)
+    train[:4, 0, 4] = 1
+    held_out[0, 0, 4] = 2
+    found = subjects(placed(Boxes(("many", "few", "new", "never")), train, held_out))
+    assert found["missing-class"].text == "Train has no box of 'new' and 'never', though validation has some."
+    assert "fewer than 10 training boxes ('few'; 'few' has 4)" in found["tiny-class"].text
+    assert found["unmeasured-class"].text.startswith("Validation has no box of 'few'")
+    assert found["imbalance"].level == "note"
+    assert "'many' has 149 times as many training boxes as 'few' (596 and 4)" in found["imbalance"].text
+    assert "one-class" not in found
+
+
+def test_boxes_that_are_too_small_to_be_seen():
+    train = some_boxes(300, 2, 8.0)
+    train[:20, :, 2] = 6.5
+    found = subjects(placed(Boxes(("a", "b")), train, some_boxes(100, 2)))["small-boxes"]
+    assert found.text.startswith(
+        "7% of the training boxes are less than 4 pixels high or wide in rows of 32x32, e.g. in train/0"
+    )
+    assert found.mend == "`data.size=64` keeps more of the pictures."
+    large = placed(Boxes(("a", "b")), train, some_boxes(100, 2))
+    large.train.arrays["size"] = torch.full((300, 2), 32)
+    assert subjects(large)["small-boxes"].mend == "Larger pictures would be needed."
+
+
+def test_classes_are_counted_by_the_pictures_and_pixels_of_masks():
+    train = torch.zeros(300, 32, 32, dtype=torch.uint8)
+    train[:, :10] = 255
+    train[:5, 20, 20:24] = 1
+    found = subjects(placed(Mask(("ground", "speck", "never")), train, train[:100]))
+    assert found["missing-class"].text == "Train has no picture of 'never', so the model cannot learn it."
+    assert "fewer than 10 training pictures ('speck'; 'speck' has 5)" in found["tiny-class"].text
+    assert "1 class covers less than 1% of the labelled pixels ('speck'; 'speck' 0.01%)" in found["rare-class"].text
+    known = placed(Mask(("ground", "speck", "never")), train, train[:100])
+    known.findings = [Finding("note", "absent-class", "said already")]
+    assert "missing-class" not in subjects(known)
+
+
+def test_duplicates_of_pictures_with_boxes_and_masks():
+    for output, target in ((Boxes(("a",)), some_boxes(300, 1)), (Mask(("a", "b")), torch.ones(300, 32, 32).byte())):
+        dataset = placed(output, target, target[:100])
+        dataset.train["input"][7] = dataset.validation["input"][3]
+        dataset.train["input"][9] = dataset.train["input"][8]
+        dataset.train["input"][11] = 5
+        found = subjects(dataset)
+        assert {"duplicates-validation", "repeats", "constant-pictures"} <= set(found)
+
+
+def test_boxes_that_are_no_numbers_and_empty_splits():
+    train = some_boxes(300, 2)
+    train[3, 0, 2] = float("nan")
+    assert "train/3.png" in subjects(placed(Boxes(("a", "b")), train, train[:0]))["not-a-number"].text
+    mask = torch.zeros(300, 32, 32, dtype=torch.uint8)
+    assert "missing-class" in subjects(placed(Mask(("a", "b")), mask, mask[:0]))
