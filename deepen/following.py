@@ -78,6 +78,8 @@ def chosen(recipe: Recipe, usual: Recipe) -> dict[str, Any]:
     """Settings in which a recipe differs from the usual one: what the user said."""
     plain = usual.keys()
     differing = {key: value for key, value in recipe.keys().items() if value != plain.get(key)}
+    # What a training writes down of the files that it was given is not said by anybody.
+    differing = {key: value for key, value in differing.items() if not key.endswith("_digest")}
     if recipe.fit.minutes is not None and recipe.fit.epochs == UNLIMITED:
         differing.pop("fit.epochs", None)
     if recipe.fit.find_lr:

@@ -10,7 +10,7 @@ def card(facts: dict[str, Any]) -> str:
     if "converted" in facts:
         return _of_others(facts)
     output = facts["spec"]["output"]
-    names = ", ".join(str(name) for name in output.get("names", ())) or "nothing (it makes samples)"
+    names = ", ".join(str(name) for name in output.get("names", ())) or "pictures (its data has no answers)"
     lines = [
         f"# {facts['model']['name']} for {facts['source']}",
         "",

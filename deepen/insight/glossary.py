@@ -61,7 +61,7 @@ PICTURES = {
     "predicted": "Each dot is a sample that was held back; on the dashed line the answer is exact.",
     "residuals": "Errors should be a level band around zero. A slope or a funnel is something still to be learnt.",
     "boundary": "The colour is what the model answers at every point, paler where it is less sure.",
-    "progress": "The same random numbers turned into pictures again and again while it learns.",
+    "progress": "The same random numbers, or the same pictures, drawn again and again while it learns.",
     "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
 }
 
