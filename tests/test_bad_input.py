@@ -51,7 +51,7 @@ def refused(done: Any, code: int, *words: str) -> None:
         ("train digits fit.epoch=2", "Did you mean 'fit.epochs'"),
         ("train digits patience=2", "schedule.patience or fit.patience"),
         ("train digits epochs=two", "expected a number"),
-        ("train digits epochs=0", "expected more than 0"),
+        ("train digits epochs=-1", "expected 0 or more"),
         ("train digits epochs=nan", "expected a number"),
         ("train digits batch_size=1.5", "expected a whole number"),
         ("train digits skip_bad=maybe", "expected true or false"),

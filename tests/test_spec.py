@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from deepen.spec import KINDS, Action, Category, Image, Nothing, Observation, Quantity, Spec, Table
+from deepen.spec import KINDS, Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table
 
 INPUTS: list[Any] = [Image(3, 28, 30), Table(("a", "NA", "猫")), Observation((4,), "CartPole-v1"), Observation((2, 3))]
 OUTPUTS: list[Any] = [
     Category(("10", "NA", " b", "猫")),
     Quantity(("price",), (2.5,), (0.1,)),
     Quantity(("x", "y")),
+    Boxes(("cat", "猫")),
+    Mask(("road", "sky", "car"), ("#000000", "#010203", "#ff0506")),
     Action(("left", "right")),
     Nothing(),
 ]
@@ -28,7 +30,7 @@ def test_json_there_and_back(input: Any, output: Any) -> None:
 
 def test_shapes_and_widths() -> None:
     assert [part.shape for part in INPUTS] == [(3, 28, 30), (3,), (4,), (2, 3)]
-    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 0]
+    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 3, 2, 0]
     assert [Spec(part, Nothing()).input_size for part in INPUTS] == [2520, 3, 4, 6]
 
 
