@@ -32,6 +32,7 @@ MOST_BYTES = 2**22
 ANNOTATIONS = "annotations"
 PICTURES = ("jpegimages", "images", "image", "imgs", "img", "pictures", "photos")
 """Folders beside `Annotations`, in any case of letters."""
+LEAVES = frozenset(("filename", "height", "width", "name", "difficult", "xmin", "ymin", "xmax", "ymax"))
 LISTS = {"train": "train", "trainval": "train", "val": "validation", "test": "test"}
 
 
@@ -135,8 +136,8 @@ class Annotation:
 def parse(content: bytes) -> Annotation:
     """An annotation from the bytes of its file. Raises `BrokenError` with what is wrong and where."""
     path: list[str] = []
-    texts: list[dict[str, str]] = []  # of each object, and first of what stands outside of objects
-    outside: dict[str, str] = {}
+    texts: list[dict[str, str]] = []  # of each object, by the path of its elements
+    outside: dict[str, str] = {}  # of what stands outside of objects
     parser = expat.ParserCreate()
     parser.buffer_text = True
 
@@ -146,9 +147,11 @@ def parse(content: bytes) -> Annotation:
             raise BrokenError(f"it begins with <{path[0]:.40}>, expected <annotation>")
         if path == ["annotation", "object"]:
             texts.append({})
+        parser.CharacterDataHandler = text if tag in LEAVES else None
 
     def end(_: str) -> None:
         path.pop()
+        parser.CharacterDataHandler = None
 
     def text(characters: str) -> None:
         inside = texts[-1] if path[1:2] == ["object"] else outside
@@ -160,13 +163,13 @@ def parse(content: bytes) -> Annotation:
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
-    parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        what = expat.errors.messages.get(error.code, str(error.code)) if hasattr(expat.errors, "messages") else error
-        raise BrokenError(f"it is no well-formed XML ({what} in line {error.lineno})") from None
+        raise BrokenError(
+            f"it is no well-formed XML ({expat.ErrorString(error.code)} in line {error.lineno})"
+        ) from None
     except (LookupError, ValueError) as error:  # of encodings
         raise BrokenError(f"it cannot be decoded ({error})") from None
     size = tuple(_number(outside.get(f"size/{side}", "0"), f"the {side}") for side in ("height", "width"))
