@@ -6,23 +6,28 @@ import json
 import math
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepen.data import mask_folder
 from deepen.data.dataset import Columns
 from deepen.data.framed import FramedPreprocess, fitted
 from deepen.data.run_lengths import unpacked
 from deepen.errors import Misuse, Problem
+from deepen.models import unet
 from deepen.spec import Boxes, Image, Mask, Spec
 from deepen.tasks import segment
 from deepen.tasks.base import Rows
 from deepen.tasks.measures import intervals
 from deepen.tasks.segment import Config, Segment, labels
+from tests.samples.drawing import scene
 
 NAMES = ("sky", "road", "道路")
 SPEC = Spec(Image(3, 12, 16), Mask(NAMES))
@@ -261,3 +266,38 @@ def test_other_data_and_settings_are_refused() -> None:
         segment.build(Spec(Image(3, 8, 8), Boxes(("a",))), Config())
     with pytest.raises(Misuse, match=r"task\.dice=-1"):
         task(dice=-1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"size": 40}, {"tile": True, "size": 32}])
+def test_what_is_answered_is_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """Of a picture file, whole, scaled or in tiles: the mask that is told has the confusion that evaluation counted."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for number in range(8):
+        picture, _, mask = scene(number, side=60, wide=70 + 3 * (number % 2))
+        picture.save(tmp_path / f"images/{number}.png")
+        Pillow.fromarray(mask).save(tmp_path / f"masks/{number}.png")
+    data = mask_folder.load(str(tmp_path), mask_folder.Config(**settings), 0)
+    torch.manual_seed(0)
+    model = unet.build(data.spec, unet.Config(widths=(16, 16), blocks=(0, 0), stride=1))
+    assert isinstance(model, unet.UNet)
+    nn.init.normal_(model.answer.weight)
+    for _ in range(5):  # so that normalisation has seen something
+        model(data.preprocess.tensor(data.train["input"][:8]))
+    doing = segment.build(data.spec, Config())
+    with torch.no_grad():
+        model.eval()
+        split = data.validation
+        counted = doing.score(model, split.arrays | {"input": data.preprocess.tensor(split["input"])})["confusion"].sum(
+            0
+        )
+        path = Path(split.origin(0).partition(" from ")[0])
+        outputs = ((model(data.preprocess.tensor(rows)), frames) for rows, frames in data.preprocess.pieces([path]))
+        (told,) = doing.place(outputs)
+    truth = np.asarray(Pillow.open(tmp_path / "masks" / path.name))
+    expected = np.zeros((3, 3), dtype=np.int64)
+    np.add.at(expected, (truth, unpacked(told["mask"])), 1)
+    assert counted.sum() == truth.size
+    assert np.abs(counted.numpy() - expected).sum() <= 4  # rounding may part equal chances
+    assert (expected.sum(0) > 0).sum() > 1
