@@ -95,7 +95,7 @@ def compare(run: Run, style: Path, asked: argparse.Namespace, folder: Path, trai
     print(f"| mean | {float(plain.mean()):.3f} | {own:.3f} | {other:.3f} | **{other / own:.2f}** |\n")
     print(f"The network's mean loss is {other / own:.2f} times the canvas's: {told} {ALLOWED}.")
     print(
-        f"{asked.style}, {asked.size}x{asked.size} pixels, compared by {task.config.features}; a picture takes "
+        f"{asked.style}, {asked.size}x{asked.size} pixels, compared by {task.compared_by}; a picture takes "
         f"{sum(seconds) / len(seconds):.1f} s on the canvas and {each:.2f} s by the network, which learnt for "
         f"{run.result['seconds']:.0f} s ({run.result['steps']} steps; with its evaluations {trained:.0f} s)."
     )

@@ -102,13 +102,13 @@ def variation(pictures: Tensor) -> Tensor:
     return across + down
 
 
-def seen_by(features: str, source: str) -> tuple[Seen, str, Weights]:
-    """What a network sees, its name and its weights. `auto` takes the best that lies on this machine; only for a network that
-    is named is anything downloaded. Raises `Problem`."""
+def seen_by(features: str, source: str, digest: str | None = None) -> tuple[Seen, str, Weights]:
+    """What a network sees, its name and its weights. `auto` takes the best that lies on this machine, or that of `digest`; only
+    for a network that is named is anything downloaded. Raises `Problem`."""
     if features == AUTO:
         if source != IMAGENET:
             raise Misuse(f"task.weights={source} are of some network: name it with task.features, such as vgg19.")
-        name, weights = _lying_here()
+        name, weights = _lying_here(digest)
     else:
         registry.find("model", features)
         name, weights = features, find(source, features)
@@ -118,15 +118,18 @@ def seen_by(features: str, source: str) -> tuple[Seen, str, Weights]:
     return Seen(network, weights.mean or MEAN, weights.std or STD), name, weights
 
 
-def _lying_here() -> tuple[str, Weights]:
+def _lying_here(digest: str | None) -> tuple[str, Weights]:
     for name in CHOICES:
         try:
-            return name, find(IMAGENET, name, named=False)
+            weights = find(IMAGENET, name, named=False)
         except Problem:
             continue
+        if digest in (None, weights.digest):
+            return name, weights
+    missing = "those that this run was begun with do not" if digest else f"weights of none ({' or '.join(CHOICES)})"
     raise Problem(
-        f"Styles are compared by a network that was trained on photographs, and weights of none ({' or '.join(CHOICES)}) lie on "
-        "this machine: task.features=vgg19 downloads one, task.features=NETWORK task.weights=FILE takes one of yours."
+        f"Styles are compared by a network that was trained on photographs, and {missing} lie on this machine: "
+        "task.features=vgg19 downloads one, task.features=NETWORK task.weights=FILE takes one of yours."
     )
 
 

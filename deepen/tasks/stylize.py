@@ -87,6 +87,8 @@ class Stylize(Task, Transforms, Generates, Weighted):
         self.spec = spec
         self.config = config
         self.goal = Goal("loss", "min")
+        self.compared_by = ""
+        """The network that compares pictures, once it is found."""
         self._canvas: Any = None
         self._mean = self._std = torch.empty(0)
         self._seen: Seen | None = None
@@ -105,7 +107,7 @@ class Stylize(Task, Transforms, Generates, Weighted):
         config = self.config
         side = config.style_size or round(STYLE_SCALE * min(preprocess.height, preprocess.width))
         style = self.style_picture(side)
-        self._seen, config.features, weights = seen_by(config.features, config.weights)
+        self._seen, self.compared_by, weights = seen_by(config.features, config.weights, config.weights_digest)
         config.weights_digest = _as_before(config.weights_digest, weights.digest, f"The weights from {weights.origin}")
         self._style = Style(self._seen, _to_float(style))
         self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (preprocess.mean, preprocess.std))

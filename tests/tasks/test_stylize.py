@@ -408,8 +408,12 @@ def test_published_weights_are_found_and_pull_a_picture_to_the_style(monkeypatch
     model = canvas.build(SPEC, canvas.Config())
     task.parts(model)
     task.study(columns, preprocess)
-    assert task.config.features in perceptual.CHOICES
-    assert task.config.features in registry.entries("model")
+    assert task.compared_by in perceptual.CHOICES
+    assert task.compared_by in registry.entries("model")
+    again = perceptual.seen_by("auto", "imagenet", task.config.weights_digest)
+    assert again[1] == task.compared_by
+    with pytest.raises(Problem, match="begun with do not lie on this machine"):
+        perceptual.seen_by("auto", "imagenet", "0" * 64)
     batch = {"input": preprocess.tensor(columns["input"])}
     with torch.no_grad():
         plain = task.baseline(task.score(model, batch))
