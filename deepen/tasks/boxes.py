@@ -176,7 +176,10 @@ def curves(
 
 def average_precision(scores: Tensor, classes: Tensor, right: Tensor, counts: Tensor, weights: Tensor) -> Tensor:
     """Average precision, float64 [R, C, T], NaN for a class without boxes. See `curves`."""
-    part = max(1, CHUNK // max(1, int((classes >= 0).sum())))
+    most = int(
+        torch.bincount(classes.flatten() + 1, minlength=2)[1:].amax()
+    )  # of one class: it is all that is held at once
+    part = max(1, CHUNK // max(1, most))
     if len(weights) > part:
         return torch.cat([average_precision(scores, classes, right, counts, some) for some in weights.split(part)])
     num_classes = counts.shape[1]
