@@ -167,6 +167,8 @@ def build(spec: Spec, config: Config) -> nn.Module:
     initialise(model.ups, "he")
     # No class is preferred before the first step.
     nn.init.normal_(model.answer.weight, 0.0, 0.01)
+    assert model.answer.bias is not None
+    nn.init.zeros_(model.answer.bias)
     return model
 
 
