@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -19,8 +19,8 @@ from deepen.errors import Problem
 
 GLANCED_FILES = 200
 """Of each ending in each folder, that are looked at to see what a source is."""
-GLANCED_FOLDERS = 1000
-GLANCED_DEPTH = 6
+GLANCED_ENTRIES = 50_000
+"""Of a folder and those below it, the highest first; several readers glance one after the other."""
 GLANCED_MEMBERS = 20_000
 """Of an archive, whose names stand all through it."""
 MOST_BYTES = 2**31
@@ -95,7 +95,7 @@ def collect(path: Path, wanted: Callable[[str], bool], most: int) -> tuple[Docum
     found: Documents = {}
     bad: list[Bad] = []
     total = 0
-    for name, read in _each(path, wanted):
+    for name, read in _each(path, wanted, most):
         try:
             content = read()
         except OSError as error:
@@ -103,7 +103,7 @@ def collect(path: Path, wanted: Callable[[str], bool], most: int) -> tuple[Docum
             continue
         total += len(content)
         if len(content) > most:
-            bad.append(Bad(name, f"it has {len(content):,} bytes, more than the limit of {most:,}"))
+            bad.append(Bad(name, f"it has more bytes than the limit of {most:,}"))
         elif total > MOST_BYTES:
             raise Problem(f"The label files of '{path}' have over {MOST_BYTES:,} bytes together: they are not read.")
         elif name in found:
@@ -121,7 +121,8 @@ def digest(documents: Documents, *more: str) -> str:
     return found.hexdigest()
 
 
-def _each(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _each(path: Path, wanted: Callable[[str], bool], most: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names that are wanted, and what reads a little more than `most` bytes of each where it has them."""
     if path.is_dir():
         for folder, inside, files in os.walk(path):
             inside[:] = sorted(name for name in inside if not is_hidden(name))
@@ -129,32 +130,36 @@ def _each(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Call
             for file in sorted(files):
                 name = file if prefix == "." else f"{prefix}/{file}"
                 if not is_hidden(file) and wanted(name):
-                    yield name, (Path(folder) / file).read_bytes
+                    yield name, partial(_beginning, Path(folder) / file, most + 1)
         return
     for member in archives.walk(path):
         if not member.is_folder and not _hidden(member.name) and wanted(member.name):
             yield member.name, member.read
 
 
+def _beginning(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(most)
+
+
 def _some(path: Path) -> Iterator[str]:
     """Breadth first, so that what lies high up is met however much lies below."""
-    waiting = deque([(path, "", 0)])
-    folders = 0
-    while waiting and folders < GLANCED_FOLDERS:
-        folder, prefix, depth = waiting.popleft()
-        folders += 1
+    waiting = deque([(path, "")])
+    seen = 0
+    while waiting and seen < GLANCED_ENTRIES:
+        folder, prefix = waiting.popleft()
         try:
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError:
             continue
+        seen += len(inside)
         files: Counter[str] = Counter()
         for entry in inside:
             if is_hidden(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if depth < GLANCED_DEPTH:
-                    waiting.append((folder / entry.name, f"{prefix}{entry.name}/", depth + 1))
+                waiting.append((folder / entry.name, f"{prefix}{entry.name}/"))
             else:
                 ending = Path(entry.name).suffix.lower()
                 files[ending] += 1

@@ -52,7 +52,9 @@ def recognise(source: str) -> str | None:
 def load(source: str, options: Data, seed: int) -> Dataset:
     """The pictures as uint8 rows [N, H, W, C] and their boxes, see `data/boxes.py`."""
     pile = pile_at(source)
-    files, bad = documents.collect(pile.path, lambda name: name.lower().endswith((".xml", ".txt")), MOST_BYTES)
+    files, bad = documents.collect(
+        pile.path, lambda name: name.lower().endswith(".xml") or _list_of(name) is not None, MOST_BYTES
+    )
     pictures = _by_stem(pile.listing().pictures)
     parts, told, broken = _parts({name: content for name, content in files.items() if _list_of(name)})
     bad = [*bad, *broken]
