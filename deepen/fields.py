@@ -24,7 +24,7 @@ def convert(owner: Any, name: str, value: Any, key: str) -> Any:
     try:
         return _convert(hint, value)
     except (ValueError, TypeError):
-        hinted = did_you_mean(str(value), get_args(hint)) if get_origin(hint) is Literal else ""
+        hinted = did_you_mean(str(value), map(str, get_args(hint))) if get_origin(hint) is Literal else ""
         raise Misuse(f"{key}={value} is not usable: expected {describe(hint)}.{hinted}") from None
 
 

@@ -29,6 +29,7 @@ class Owner(Base):
     maybe: int | None = None
     kind: Literal["a", "b"] = "a"
     channels: Literal[1, 3] | None = None
+    stride: Literal[1, 2] = 1
     sizes: tuple[int, ...] = ()
     pair: tuple[float, float] = (0.0, 0.0)
     either: int | str = 0
@@ -90,6 +91,7 @@ def test_values(field: str, given: Any, expected: Any) -> None:
         ("name", 3, "text"),
         ("kind", "c", "one of a, b"),
         ("channels", "2", "one of 1, 3 or none"),
+        ("stride", "x", "one of 1, 2"),
         ("sizes", "1,x", "whole numbers separated by commas"),
         ("pair", "1", "2 numbers separated by commas"),
         ("pair", "1,2,3", "2 numbers separated by commas"),
