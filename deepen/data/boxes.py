@@ -1,14 +1,12 @@
 """From pictures and the boxes that label files give them to a `Dataset`: the part that every reader of boxes shares.
 
-Boxes are checked once, all together, and every change to them is told: what has no area or lies outside of its picture is
-left out, what reaches over an edge is cut there. `target` is then float32 [N, M, 5] in pixels of the letterboxed rows, and
-`size` int64 [N, 2] the height and width that each picture has in its file.
+`target` is float32 [N, M, 5] in pixels of the letterboxed rows, and `size` int64 [N, 2] the height and width that each
+picture has in its file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from deepen.data.box_checks import LISTED, Checked, Labels, check, rank
 from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.decode import Decoded, decode
 from deepen.data.framed import FramedPreprocess, Letterbox
@@ -26,50 +25,6 @@ from deepen.data.splits import split
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import Boxes, Spec
-
-MOST = 1000
-"""Boxes of one picture. More is a mistake of a program, and would make the targets of all pictures as long."""
-ROUNDING = 0.5
-"""Pixels that a box may reach over an edge without a word: label files hold rounded numbers."""
-LISTED = 100
-"""How many boxes a finding's details list."""
-
-
-@dataclass
-class Labels:
-    """What label files say of the pictures of a pile, box by box."""
-
-    names: list[str] = field(default_factory=list)
-    """Of the classes."""
-    pictures: list[str] = field(default_factory=list)
-    """Relative names in the pile, each once."""
-    splits: list[str] = field(default_factory=list)
-    """The part that each picture belongs to; all "train" where the data brings no parts."""
-    declared: list[tuple[int, int] | None] = field(default_factory=list)
-    """Height and width of each picture by its label file, where that says so."""
-    owners: list[int] = field(default_factory=list)
-    """The number of the picture of each box."""
-    corners: list[tuple[float, float, float, float]] = field(default_factory=list)
-    """Left, top, right, bottom of each box in pixels of its picture."""
-    classes: list[int] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    """Where each box stands, for people: a file and a line or number in it."""
-    relative: bool = False
-    """Whether corners are shares of the picture's width and height instead of pixels."""
-
-    def picture(self, name: str, split: str = "train", declared: tuple[int, int] | None = None) -> int:
-        """A further picture; its number."""
-        self.pictures.append(name)
-        self.splits.append(split)
-        self.declared.append(declared)
-        return len(self.pictures) - 1
-
-    def box(self, owner: int, corners: tuple[float, float, float, float], number: int, place: str) -> None:
-        """A further box of picture `owner`."""
-        self.owners.append(owner)
-        self.corners.append(corners)
-        self.classes.append(number)
-        self.places.append(place)
 
 
 def assemble(
@@ -105,7 +60,7 @@ def assemble(
         facts.append(f"{len(bad):,} label files, entries or pictures that cannot be used are left out (data.skip_bad).")
     number_of = {one: number for number, one in enumerate(labels.pictures)}
     kept = np.array([number_of[one] for one in decoded.names], dtype=np.int64)  # of each row, its picture
-    checked, found = _checked(labels, kept, np.array(decoded.sizes).reshape(-1, 2))
+    checked, found = check(labels, kept, np.array(decoded.sizes).reshape(-1, 2))
     findings = [*findings, *found, *typos(labels.names)]
     counts = np.bincount(checked.classes, minlength=len(labels.names))
     if not len(checked.classes):
@@ -168,129 +123,22 @@ def refusal(bad: Sequence[Bad], others: int) -> Problem:
     )
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """Boxes that are used, in pixels of their pictures."""
-
-    rows: NDArray[np.int64]
-    """The row of each box."""
-    corners: NDArray[np.float64]
-    classes: NDArray[np.int64]
-    places: NDArray[np.object_]
-
-    def only(self, wanted: NDArray[np.bool_]) -> _Checked:
-        return _Checked(self.rows[wanted], self.corners[wanted], self.classes[wanted], self.places[wanted])
-
-
-def _checked(labels: Labels, kept: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[_Checked, list[Finding]]:
-    """The boxes of the pictures `kept`, whose height and width are `sizes` [N, 2], and what was found wrong with them."""
-    row_of = np.full(len(labels.pictures), -1, dtype=np.int64)
-    row_of[kept] = np.arange(len(kept))
-    boxes = _Checked(
-        row_of[np.array(labels.owners, dtype=np.int64)],
-        np.array(labels.corners, dtype=np.float64).reshape(-1, 4),
-        np.array(labels.classes, dtype=np.int64),
-        np.array(labels.places, dtype=object),
-    )
-    boxes = boxes.only(boxes.rows >= 0)
-    findings = _sizes_differ(labels, kept, sizes)
-
-    def drop(wrong: NDArray[np.bool_], subject: str, what: str, mend: str) -> None:
-        nonlocal boxes
-        if wrong.any():
-            findings.append(_told(boxes.places[wrong], subject, what, mend))
-            boxes = boxes.only(~wrong)
-
-    mend = "Correct or remove them in the label files."
-    if labels.relative:
-        with np.errstate(over="ignore"):  # to infinity, which is told below
-            boxes = replace(boxes, corners=boxes.corners * _limits(boxes, sizes))
-    drop(_any(~np.isfinite(boxes.corners)), "boxes-not-numbers", "with corners that are no numbers, left out", mend)
-    drop(_empty(boxes.corners), "boxes-empty", "of no width or height, left out", mend)
-    outside = _empty(np.clip(boxes.corners, 0, _limits(boxes, sizes)))
-    drop(outside, "boxes-outside", "wholly outside of the picture, left out", mend)
-    inside = np.clip(boxes.corners, 0, _limits(boxes, sizes))
-    over = _any(np.abs(inside - boxes.corners) > ROUNDING)
-    if over.any():
-        what = "that reach over an edge of the picture, cut there"
-        findings.append(_told(boxes.places[over], "boxes-cut", what, mend))
-    boxes = replace(boxes, corners=inside)
-    keys = np.column_stack([boxes.rows, boxes.classes, np.round(boxes.corners, 3)])
-    first = np.unique(keys, axis=0, return_index=True)[1]
-    again = np.ones(len(keys), dtype=np.bool_)
-    again[first] = False
-    drop(again, "boxes-repeated", "that repeat another of the same picture and class, left out", mend)
-    drop(_rank(boxes.rows) >= MOST, "boxes-too-many", f"after the first {MOST:,} of a picture, left out", mend)
-    without = len(kept) - len(np.unique(boxes.rows))
-    if without:
-        text = f"{without:,} of {len(kept):,} pictures have no box: they teach what is background."
-        findings.append(Finding("note", "no-boxes", text, "If they do show what is looked for, draw the boxes."))
-    return boxes, findings
-
-
-def _limits(boxes: _Checked, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Width, height, width, height of the picture of each box."""
-    return sizes[boxes.rows][:, [1, 0, 1, 0]].astype(np.float64)
-
-
-def _any(wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.asarray(wrong.any(axis=1))
-
-
-def _empty(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return _any(corners[:, 2:] <= corners[:, :2])
-
-
-def _told(places: NDArray[np.object_], subject: str, what: str, mend: str) -> Finding:
-    count = len(places)
-    text = f"{count:,} box{'es' if count > 1 else ''} {what} (first: {places[0]})."
-    return Finding("warning", subject, text, mend, {"boxes": places[:LISTED].tolist(), "count": count})
-
-
-def _sizes_differ(labels: Labels, kept: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[Finding]:
-    """Pictures that have another size than their label file says: their boxes may have been drawn on another version."""
-    differ = [
-        (labels.pictures[number], labels.declared[number], (int(height), int(width)))
-        for number, (height, width) in zip(kept.tolist(), sizes.tolist(), strict=True)
-        if labels.declared[number] not in (None, (height, width))
-    ]
-    if not differ:
-        return []
-    name, said, has = differ[0]
-    assert said is not None
-    text = (
-        f"{len(differ):,} pictures have another size than their label file says (first: '{name}' has {has[0]}x{has[1]} "
-        f"pixels, {said[0]}x{said[1]} is said): their boxes are read as pixels of the picture as it is."
-    )
-    mend = "Look whether the boxes fit; a picture may have been scaled or turned after they were drawn."
-    return [Finding("warning", "size-differs", text, mend, {"files": [one[0] for one in differ[:LISTED]]})]
-
-
-def _rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of each box among those of its row."""
-    order = np.argsort(rows, kind="stable")
-    sizes = np.bincount(rows)
-    rank = np.empty(len(rows), dtype=np.int64)
-    rank[order] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return rank
-
-
-def _targets(boxes: _Checked, decoded: Decoded, framed: FramedPreprocess) -> torch.Tensor:
+def _targets(boxes: Checked, decoded: Decoded, framed: FramedPreprocess) -> torch.Tensor:
     """The boxes in pixels of the rows, float32 [N, M, 5], class -1 where a row has no further box."""
-    rank = _rank(boxes.rows)
-    target = np.zeros((len(decoded.names), int(rank.max()) + 1, 5), dtype=np.float32)
+    place = rank(boxes.rows)
+    target = np.zeros((len(decoded.names), int(place.max()) + 1, 5), dtype=np.float32)
     target[..., 4] = -1
     placed: dict[tuple[int, int], Any] = {size: framed.frame(*size) for size in set(decoded.sizes)}
     frames = np.array([(one.left, one.top, one.scale) for one in (placed[size] for size in decoded.sizes)])
     left, top, scale = frames[boxes.rows].T
     shift = np.stack([left, top, left, top], 1)
-    target[boxes.rows, rank, :4] = (boxes.corners - shift) * scale[:, None]
-    target[boxes.rows, rank, 4] = boxes.classes
+    target[boxes.rows, place, :4] = (boxes.corners - shift) * scale[:, None]
+    target[boxes.rows, place, 4] = boxes.classes
     return torch.from_numpy(target)
 
 
 def _split(
-    boxes: _Checked, given: list[str], count: int, options: Data, seed: int, names: Sequence[str]
+    boxes: Checked, given: list[str], count: int, options: Data, seed: int, names: Sequence[str]
 ) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
     """Given parts, or parts in which pictures with the rarest classes keep their share.
 

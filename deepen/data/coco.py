@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from deepen.data import archives, documents, masks
-from deepen.data.boxes import Labels, assemble, unlabelled
+from deepen.data.box_checks import Labels
+from deepen.data.boxes import assemble, unlabelled
 from deepen.data.coco_file import CocoFile, Id, parse
 from deepen.data.coco_masks import load_masks
 from deepen.data.dataset import Bad, Dataset, Finding

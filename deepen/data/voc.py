@@ -17,7 +17,8 @@ from pathlib import PurePosixPath
 from xml.parsers import expat
 
 from deepen.data import archives, documents
-from deepen.data.boxes import Labels, assemble
+from deepen.data.box_checks import Labels
+from deepen.data.boxes import assemble
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, class_name, plain
 from deepen.data.image_files import ENDINGS

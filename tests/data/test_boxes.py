@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from deepen.data.boxes import Labels, assemble
+from deepen.data.box_checks import Labels
+from deepen.data.boxes import assemble
 from deepen.data.dataset import Bad, Dataset
 from deepen.data.piles import pile_at
 from deepen.errors import Misuse, Problem
