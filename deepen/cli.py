@@ -130,13 +130,16 @@ def predict(
     if not inputs:
         raise Misuse("There is nothing to predict: name at least one file after the run, or - for standard input.")
     model, console = load(run), Console(json)
+    saved: list[Path] = []
     with given(inputs) as (paths, received):
-        predictions = model.predict(paths)
-        saved = []
-        if save is not None:
+        if save is None:
+            predictions = model.predict(paths)
+        else:
             from deepen.insight import drawn
 
-            saved = drawn.save(Path(save), model.spec, predictions)
+            folder = drawn.ready(Path(save))
+            predictions = model.predict(paths)
+            saved = drawn.save(folder, model.spec, predictions)
     for prediction in predictions:
         prediction["input"] = prediction["input"].removeprefix(received)
     if not json:
@@ -182,7 +185,9 @@ def generate(
         from deepen.insight import stylised
 
         if count is not None:
-            raise Misuse(f"--count {count} is for new samples: each picture that is named is drawn anew once. Leave it out.")
+            raise Misuse(
+                f"--count {count} is for new samples: each picture that is named is drawn anew once. Leave it out."
+            )
         with given(pictures) as (paths, received):
             written = stylised.save(folder, model.transform(paths, size))
         drawn = [{**one, "input": one["input"].removeprefix(received)} for one in written]

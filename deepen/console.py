@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -337,6 +338,10 @@ class Console:
         return bar
 
 
+MOST_SHARES = 4
+"""Classes of a mask that are told; all are in the JSON."""
+
+
 def number(metric: str, value: float) -> str:
     """A score as people write it."""
     from deepen.insight.curves import in_percent
@@ -383,6 +388,11 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
     def share(chance: float) -> str:
         return f"{100 * chance:.2f} %" if in_percent else f"{chance:.4f}"
 
+    if "boxes" in prediction:
+        return [str(prediction["input"]), *_found(prediction["boxes"], share)]
+    if "mask" in prediction:
+        most = [f"{name} {share(part)}" for name, part in list(prediction["shares"].items())[:MOST_SHARES]]
+        return [str(prediction["input"]), ", ".join(most)]
     told = {key: value for key, value in prediction.items() if key not in ("input", "top", "probability")}
     texts = [_text(value) if len(told) == 1 else f"{key} {_text(value)}" for key, value in told.items()]
     row = [str(prediction["input"]), *texts]
@@ -390,6 +400,15 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
         row.append(share(prediction["probability"]))
     others = [f"{name} {share(chance)}" for name, chance in prediction.get("top", [])[1:3]]
     return [*row, ", ".join(others)] if others else row
+
+
+def _found(boxes: Sequence[Mapping[str, Any]], share: Callable[[float], str]) -> list[str]:
+    """How many boxes of each class, and how sure the surest is."""
+    if not boxes:
+        return ["nothing found"]
+    counts = Counter(box["category"] for box in boxes)
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+    return [told, f"the surest {share(max(box['probability'] for box in boxes))}"]
 
 
 def _text(value: Any) -> str:

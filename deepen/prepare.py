@@ -111,13 +111,13 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     origin = None
     if own is None and transferring.asked(settings).pretrained is not None:
         find_source(source)  # a slip in its name is told before weights are looked for
+        if named is None and task is None and not transferring.says_model(settings):
+            task = natural_task(load(source, settings, {})[0].spec)  # which network is usual depends on what is asked
         origin = transferring.origin(settings, task, named)
     if origin is not None:
         named = origin.model
     dataset, draft, reason = load(source, settings, {} if origin is None else origin.data)
     task = task or natural_task(dataset.spec)
-    if origin is not None:
-        origin.check(task)
     doing = registry.find("task", task).load()
     doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
     seen = seen_in(dataset)
@@ -139,8 +139,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     for key, value in settings.items():
         recipe.set(key, value)
     recipe.data = draft.data  # its paths hold from any folder
-    if recipe.transfer.pretrained is not None and Path(recipe.transfer.pretrained).exists():
-        recipe.transfer.pretrained = str(Path(recipe.transfer.pretrained).resolve())
+    recipe.transfer.pretrained = transferring.lasting(recipe.transfer.pretrained)
     transferring.check(recipe, own, chosen)
     if recipe.fit.minutes is not None and "fit.epochs" not in chosen:
         recipe.fit.epochs = UNLIMITED

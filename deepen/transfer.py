@@ -19,14 +19,14 @@ from deepen import recipe as recipes
 from deepen import registry
 from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
 from deepen.engine.run import Folder
-from deepen.errors import Misuse, Problem
-from deepen.nn.backbone import body_parameters
+from deepen.errors import Misuse, Problem, did_you_mean
+from deepen.nn.backbone import SMALL, body_parameters
 from deepen.pretrained.find import find
-from deepen.pretrained.load import load
+from deepen.pretrained.load import Loaded, load
 from deepen.pretrained.weights import Weights
 from deepen.recipe import Recipe, Transfer
 
-PUBLISHED = "imagenet"
+PUBLISHED, HUB = "imagenet", "hf:"
 USUAL = "resnet18"
 """The network that published weights are for, where none is named."""
 ANSWERS = ("classify", "regress")
@@ -44,15 +44,6 @@ class Origin:
     """Settings of the model."""
     data: dict[str, Any]
     """Settings with which pictures are as the weights know them."""
-    guessed: bool
-    """Whether the model was chosen before the task was known."""
-
-    def check(self, task: str) -> None:
-        """Raise `Misuse` where the data asks for another kind of model than was guessed."""
-        if self.guessed and task not in ANSWERS:
-            raise Misuse(
-                f"This data is for the task '{task}': say so with --as {task}, and its model takes the weights."
-            )
 
 
 @dataclass(frozen=True)
@@ -109,12 +100,39 @@ def origin(settings: Mapping[str, Any], task: str | None, model: str | None) -> 
             known = USUAL
             brought["model.backbone"] = USUAL
     weights = find(pretrained, known)
-    data = _as_known(weights, settings, whole=below is None)
-    return Origin(taking, weights, brought, data, guessed=model is None and held is None and task is None)
+    if below is None and not {"model.stem", "stem"} & settings.keys() and "model.stem" not in brought:
+        brought |= _stem(taking, weights)
+    return Origin(taking, weights, brought, _as_known(weights, settings, whole=below is None))
+
+
+def says_model(settings: Mapping[str, Any]) -> bool:
+    """Whether the weights that the user asks for are a run's or bundle's, which names its network."""
+    return _network_in(asked(settings).pretrained or "") is not None
+
+
+def lasting(pretrained: str | None) -> str | None:
+    """A path that holds from any folder; names stay as they are."""
+    if pretrained is None or pretrained == PUBLISHED or pretrained.startswith(HUB) or not Path(pretrained).exists():
+        return pretrained
+    return str(Path(pretrained).resolve())
+
+
+def _stem(model: str, weights: Weights) -> dict[str, Any]:
+    """The form of the first layers that the weights were trained in, for networks that have one for small pictures too: where
+    it followed the size of the new pictures, those layers would not fit."""
+    if not hasattr(registry.find("model", model).load().Config(), "stem"):
+        return {}
+    if weights.size is not None:
+        return {"model.stem": "small" if weights.size <= SMALL else "imagenet"}
+    filters = next((value for value in weights.tensors.values() if value.ndim == 4), None)
+    return {"model.stem": "imagenet"} if filters is not None and filters.shape[-1] > 3 else {}
 
 
 def _usual(pretrained: str, task: str | None) -> str:
     """The model that takes weights where none is named."""
+    if pretrained != PUBLISHED and not pretrained.startswith(HUB) and not Path(pretrained).exists():
+        hint = did_you_mean(pretrained, [PUBLISHED])
+        raise Misuse(f"pretrained={pretrained} is not known: expected imagenet, hf:owner/name, a file or a run.{hint}")
     if pretrained == PUBLISHED:
         if task is None or task in ANSWERS:
             return USUAL
@@ -160,7 +178,9 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin) -> Start:
             "as resnet18, or leave --pretrained out."
         )
     implied = [*origin.network, *origin.data]
-    said = load(model, origin.weights, allow_partial=transfer.allow_partial).sentence
+    loaded = load(model, origin.weights, allow_partial=transfer.allow_partial)
+    _whole(loaded, transfer)
+    said = loaded.sentence
     total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)
     numbers = f"frozen: {frozen:,} of {total:,} parameters"
     if transfer.mode == "head":
@@ -171,6 +191,17 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin) -> Start:
             [said, f"{numbers} for the first {100 * transfer.head_first:.0f} % of the training; then {slower}"], implied
         )
     return Start([said, slower], implied)
+
+
+def _whole(loaded: Loaded, transfer: Transfer) -> None:
+    """Raise `Misuse` where layers that would be frozen are not in the weights: at random they would stay."""
+    lacking = [*loaded.differing, *loaded.missing]
+    if lacking and transfer.mode in ("head", "gradual"):
+        raise Misuse(
+            f"transfer={transfer.mode} freezes the body, and {len(lacking)} of its tensors are not in the weights or of another "
+            f"shape ({', '.join(lacking[:3])}): take transfer=all, in which they learn, or model.stem=imagenet where only the "
+            "first layer differs."
+        )
 
 
 def keep(folder: Folder, network: nn.Module, start: Start) -> None:

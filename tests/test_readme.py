@@ -56,7 +56,9 @@ def test_every_command_is_understood(words: list[str]) -> None:
     source, settings = bound.args[0], cli.parse(bound.args[1:])
     task, model = bound.kwargs.get("task"), bound.kwargs.get("model")
     acts = re.search(r"-v\d+$", source) is not None
-    natural, kind = ("control", "observation") if acts else ("classify", "image")
+    boxed, masked = source in ("bccd", "cells/"), source in ("camvid", "streets/")
+    natural = "control" if acts else "detect" if boxed else "segment" if masked else "classify"
+    kind = "observation" if acts else "image"
     known = choose(source, Seen(kind, 1000, 28, 1), task or natural, model)
     task, model = task or (known.task if known else natural), model or (known.model if known else "mlp")
     own = "environments" if acts else "tables" if "." in source else "folder"

@@ -128,7 +128,7 @@ def test_known_good_recipes_can_be_followed(known: KnownGood) -> None:
         recipe.set(key, value)
     assert known.command.startswith("deepen train ")
     seen = Seen(known.kind or "", known.max_samples or 500, known.max_side, known.channels)
-    assert known.fits(known.data or "somewhere", seen, known.task, known.model)
+    assert known.fits(known.data or "somewhere", seen, known.task, known.model, known.transfer[0])
 
 
 def test_names_are_those_of_the_files() -> None:

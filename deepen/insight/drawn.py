@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pictures
 
-from deepen.data.image_files import opened, quiet, upright
+from deepen.data.framed import MOST_TILED
+from deepen.data.image_files import UnreadableError, opened, quiet, upright
 from deepen.engine.checkpoint import write_text
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.insight.ink import colour, percent, picture, shorten, svg, text
 from deepen.spec import Boxes, Category, Image, Mask, Spec
 
@@ -30,24 +31,42 @@ Answer = Mapping[str, Any]
 def save(folder: Path, spec: Spec, answers: Sequence[Answer]) -> list[Path]:
     """Write what was answered for the files that `input` of each answer names. Returns the paths.
 
-    Raises `Problem` for answers that cannot be drawn, `OSError` where the folder cannot be written to.
+    No picture that was answered for is written over. Raises `Problem` for answers that cannot be drawn, `OSError` where the
+    folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     if not isinstance(spec.input, Image):
         return [_table(folder / "predictions.csv", answers)]
     written: list[Path] = []
     for answer in answers:
         stem = _free(Path(answer["input"]).stem, written)
-        with quiet(), opened(Path(answer["input"])) as image:
-            shown = upright(image, "RGB")
+        shown = _picture(Path(answer["input"]))
         written.append(folder / f"{stem}.svg")
         write_text(written[-1], _drawn(spec, shown, answer))
         if isinstance(spec.output, Mask):
-            written.append(folder / f"{stem}.png")
+            written.append(folder / f"{stem}-mask.png")
             from deepen.insight import masks
 
             masks.mask_png(answer, written[-1])
     return written
+
+
+def ready(folder: Path) -> Path:
+    """The folder, made before anything is computed. Raises `Misuse` where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misuse(
+            f"--save {folder} cannot be made ({error.strerror}): name a folder that can be written to."
+        ) from None
+    return folder
+
+
+def _picture(path: Path) -> Pictures.Image:
+    try:
+        with quiet(), opened(path, MOST_TILED) as image:
+            return upright(image, "RGB")
+    except UnreadableError as error:
+        raise Problem(f"'{path}' was answered for and cannot be drawn: {error}.") from None
 
 
 def _drawn(spec: Spec, shown: Pictures.Image, answer: Answer) -> str:

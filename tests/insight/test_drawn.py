@@ -45,11 +45,21 @@ def test_a_name_that_could_be_markup(call: Any, trained: Trained, tmp_path: Path
 def test_a_folder_that_cannot_be_made(call: Any, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = call("predict", str(trained["pictures"]), str(trained["source pictures"]), "--save", str(tmp_path / "file"))
-    assert done.code == 1
-    assert "Traceback" not in done.err
+    assert done.code == 2
+    assert "--save" in done.err
     assert done.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("word", ["--save"])
 def test_a_folder_is_needed(call: Any, trained: Trained, word: str) -> None:
     assert call("predict", str(trained["pictures"]), "x.png", word).code == 2
+
+
+def test_no_picture_is_written_over(call: Any, trained: Trained, tmp_path: Path) -> None:
+    source = trained["source pictures"] / "red"
+    for path in source.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    done = call("predict", str(trained["pictures"]), str(tmp_path), "--save", str(tmp_path), "--json")
+    assert done.code == 0, done.err
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
