@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepen.data.dataset import Columns
+from deepen.data.framed import fitted
 from deepen.data.preprocess import Frame, Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.nn.pyramid import num_cells
@@ -162,17 +163,17 @@ class Detect(Supervised, Weighted, Places):
         it is `right` bool [B, 100, 10] at each of COCO's thresholds, and `about` which box at the first, int64 [B, 100] (-1
         none); what is there, `target` [B, M, 5] and `counts` [B, C]; and `loss` [B] with its `weight`, whose sums' ratio is the
         loss."""
-        size = PART
-        parts = zip(batch["input"].split(size), batch["target"].split(size), strict=True)
-        rows = [self._score(model, input, target) for input, target in parts]
+        parts = zip(*(whole.split(PART) for whole in (batch["input"], batch["target"], _shown(batch))), strict=True)
+        rows = [self._score(model, *part) for part in parts]
         return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
-    def _score(self, model: nn.Module, input: Tensor, target: Tensor) -> Rows:
+    def _score(self, model: nn.Module, input: Tensor, target: Tensor, shown: Tensor) -> Rows:
+        """`shown` [B, 2] is the height and width of what each row shows; what is beyond is no picture, and is not told."""
         output = model(input).float()
         assigned = assign(output, _cells(model, input), target)
         scores, fit = losses(output, assigned)
         found = boxes.pick(output, self.config.overlap)
-        found = replace(found, boxes=_clipped(found.boxes, *input.shape[2:]))
+        found = replace(found, boxes=_clipped(found.boxes, shown[:, :1], shown[:, 1:]))
         about = boxes.match(found, target)
         return {
             "boxes": found.boxes,
@@ -212,7 +213,11 @@ class Detect(Supervised, Weighted, Places):
         assert self._usual is not None, "study() comes before baseline()"
         count, usual = len(rows["target"]), self._usual
         constant = Found(*(part.expand(count, *part.shape[1:]) for part in (usual.boxes, usual.scores, usual.classes)))
-        said = {"scores": constant.scores, "classes": constant.classes, "right": boxes.match(constant, rows["target"]) >= 0}
+        said = {
+            "scores": constant.scores,
+            "classes": constant.classes,
+            "right": boxes.match(constant, rows["target"]) >= 0,
+        }
         return once(self, {**said, "target": rows["target"], "counts": rows["counts"]})
 
     def answer(self, output: Tensor) -> list[dict[str, Any]]:
@@ -251,7 +256,8 @@ class Detect(Supervised, Weighted, Places):
                 top, left, bottom, right = frame.keep
                 inner &= (x >= left) & (x < right) & (y >= top) & (y < bottom)
             offset = torch.tensor([frame.left, frame.top] * 2, dtype=torch.float64)
-            there = _clipped(found.boxes.double() / frame.scale + offset, frame.height, frame.width)
+            height, width = (offset.new_tensor(side) for side in (frame.height, frame.width))
+            there = _clipped(found.boxes.double() / frame.scale + offset, height, width)
             inner &= boxes.area(there) > 0
             moved.append(Found(there, found.scores, torch.where(inner, found.classes, -1)))
         if len(moved) == 1:
@@ -293,8 +299,15 @@ def _cells(model: nn.Module, input: Tensor) -> Tensor:
     return cells(*input.shape[2:])
 
 
-def _clipped(box: Tensor, height: int, width: int) -> Tensor:
-    """Boxes [..., 4] within a picture."""
-    return torch.stack(
-        [side.clamp(0, limit) for side, limit in zip(box.unbind(-1), (width, height) * 2, strict=True)], -1
-    )
+def _shown(batch: Batch) -> Tensor:
+    """Height and width of the part of each row that its picture takes, [B, 2]: of letterboxed rows `size` tells it."""
+    height, width = batch["input"].shape[2:]
+    if "size" not in batch:
+        return batch["input"].new_tensor([[height, width]]).expand(len(batch["input"]), 2)
+    return batch["input"].new_tensor([fitted(*size, height, width) for size in batch["size"].tolist()])
+
+
+def _clipped(box: Tensor, height: Tensor, width: Tensor) -> Tensor:
+    """Boxes [..., 4] within pictures whose height and width broadcast to [...]."""
+    sides = zip(box.unbind(-1), (width, height) * 2, strict=True)
+    return torch.stack([torch.minimum(side.clamp(min=0), limit) for side, limit in sides], -1)

@@ -160,6 +160,25 @@ def rows_of(task: detect.Detect, output: Tensor, target: Tensor) -> dict[str, Te
         return task.score(Fixed(output), {"input": numbered(len(output)), "target": target})
 
 
+def test_what_lies_beyond_a_picture_in_its_row_is_not_measured() -> None:
+    """Of a letterboxed row, as of the answer that is told."""
+    task = the_task()
+    output = certain((4, 4, 30, 60, 0, 0.9))
+    target = torch.tensor([[[4.0, 4.0, 30.0, 40.0, 0.0]]])
+    batch = {"input": torch.zeros(1, 3, 64, 96), "target": target, "size": torch.tensor([[40, 96]])}
+
+    class Says(torch.nn.Module):
+        def cells(self, height: int, width: int) -> Tensor:
+            return torch.zeros(output.shape[1], 3) + 8
+
+        def forward(self, input: Tensor) -> Tensor:
+            return output
+
+    rows = task.score(Says(), batch)
+    assert rows["boxes"][0, 0].tolist() == [4, 4, 30, 40]
+    assert rows["right"][0, 0].all()
+
+
 def test_metrics_by_name() -> None:
     task, truth = the_task(), some_truth(6)
     rows = rows_of(task, some_output(6), truth)
