@@ -89,7 +89,7 @@ GOALS = [
     ),
     Goal(
         "BCCD blood cells, from scratch",
-        "bccd",
+        "bccd data.size=320",
         "ap50",
         0.80,
         "YOLOv8n pretrained on COCO .90 to .92",
@@ -99,7 +99,7 @@ GOALS = [
     ),
     Goal(
         "BCCD blood cells, on a pretrained SqueezeNet",
-        "bccd model.backbone=squeezenet1-0 --pretrained imagenet",
+        "bccd data.size=320 model.backbone=squeezenet1-0 --pretrained imagenet",
         "ap50",
         0.85,
         "YOLOv8n pretrained on COCO .90 to .92",
