@@ -158,6 +158,7 @@ class Console:
         from deepen.data.augment import off
         from deepen.engine.device import describe
         from deepen.following import short
+        from deepen.insight.ink import several
 
         self._go_on()
         recipe = prepared.recipe
@@ -171,7 +172,7 @@ class Console:
         epochs = settled.total_steps / prepared.steps_per_epoch
         length = f"{settled.total_steps:,} steps" if prepared.loader is None else f"{epochs:.3g} epochs"
         if prepared.loader is not None:
-            length += f", {settled.total_steps:,} steps of {prepared.loader.batch_size} samples"
+            length += f", {several(settled.total_steps, 'step')} of {several(prepared.loader.batch_size, 'sample')}"
         known = f" (recipe {prepared.known.name})" if prepared.known else ""
         self.say("recipe", f"{length}, {recipe.optim.name}, {recipe.schedule.name}{known}")
         if not off(recipe.augment):
@@ -245,6 +246,7 @@ class Console:
     def evaluation(self, evaluation: Evaluation, *, acting: bool) -> None:
         """The scores of a split, with their intervals and the trivial answer's beside them."""
         from deepen.following import short
+        from deepen.insight.ink import several
 
         trivial = "random actions" if acting else "trivial answer"
         table = Table("metric", "value", "95 % interval", trivial, box=None, pad_edge=False, header_style="bold")
@@ -258,8 +260,8 @@ class Console:
                 "" if baseline is None else number(name, baseline),
             )
         self._go_on()
-        what = "episodes" if acting else "samples"
-        self.say(evaluation.split, f"{evaluation.samples:,} {what} of {safe(short(Path(evaluation.run)))}", whole=True)
+        what = several(evaluation.samples, "episode" if acting else "sample")
+        self.say(evaluation.split, f"{what} of {safe(short(Path(evaluation.run)))}", whole=True)
         self.out.print(table)
         if evaluation.split == "test":
             first = evaluation.looks == 1

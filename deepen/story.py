@@ -98,6 +98,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         log=log,
         goal=task.goal.metric,
         better=task.goal.best,
+        num_parts=len(task.parts(prepared.model)),
         metrics=task.measure(rows),
         intervals=intervals(task, rows, recipe.seed, INTERVAL_REPEATS),
         baseline=task.baseline(rows),

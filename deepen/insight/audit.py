@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepen.data.dataset import Columns, Dataset, Finding
 from deepen.insight import classes, suspicions
+from deepen.insight.ink import several
 from deepen.spec import Category, Image, Table
 
 LEVELS = ("error", "warning", "note")
@@ -56,7 +57,7 @@ def verdict(dataset: Dataset, findings: Sequence[Finding]) -> str:
     count = len(dataset.train) + len(dataset.validation) + (0 if dataset.test is None else len(dataset.test))
     counts = [(sum(finding.level == level for finding in findings), level) for level in LEVELS]
     said = [f"{many} {level}{'s' if many > 1 else ''}" for many, level in counts if many]
-    return f"{_join(said) if said else 'nothing found'} in {count:,} samples"
+    return f"{_join(said) if said else 'nothing found'} in {several(count, 'sample')}"
 
 
 def _join(parts: Sequence[str]) -> str:
@@ -137,7 +138,7 @@ def _few_samples(dataset: Dataset) -> Iterator[Finding]:
     # a picture has so many numbers that a hundred of them say little; a table of a hundred rows can be learnt
     enough = 200 if isinstance(dataset.spec.input, Image) else 50
     if count < enough:
-        text = f"There are only {count} training samples: the score will depend on which ones they happen to be."
+        text = f"Training has only {several(count, 'sample')}: the score will depend on which ones they happen to be."
         yield Finding(
             "warning", "few-samples", text, "Collect more, or train again with `seed=1`, `seed=2` and compare."
         )
@@ -145,6 +146,6 @@ def _few_samples(dataset: Dataset) -> Iterator[Finding]:
         # half the width of a 95 % interval for a share of 0.8
         swing = 1.96 * (0.8 * 0.2 / held_out) ** 0.5 * 100
         level = "warning" if held_out < 30 else "note"
-        text = f"Validation has only {held_out} samples: its accuracy is known to about ±{swing:.0f} points."
+        text = f"Validation has only {several(held_out, 'sample')}: its accuracy is known to about ±{swing:.0f} points."
         mend = "Read it together with its interval, or keep more: `data.validation_fraction=0.3`."
         yield Finding(level, "small-validation", text, mend)

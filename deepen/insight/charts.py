@@ -205,7 +205,8 @@ def _axis(
         low, high = (0.1, 1.0) if log else (0.0, 1.0)
     if not low < high:
         room = max(abs(low) * 0.1, 0.5) if low == round(low) else abs(low) * 0.1
-        low, high = (low / 2, high * 2) if log else (low - room, high + room)
+        floor = 0.0 if low >= 0 else -math.inf  # what is always 0 is a count or a share, mostly
+        low, high = (low / 2, high * 2) if log else (max(low - room, floor), high + room)
     if as_percent and found and given is None:
         # a share has no room above 1 or below 0
         low = max(low, 0.0) if min(float(v.min()) for v in found) >= 0 else low

@@ -59,6 +59,7 @@ CAPITALS = {
     "ap75": "AP75",
     "iou": "IoU",
     "miou": "mean IoU",
+    "tv": "total variation",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deepen.insight.curves import plain, shown, words
-from deepen.insight.ink import number, percent
+from deepen.insight.ink import number, percent, several
 from deepen.spec import Action, Boxes, Category, Mask, Nothing, Output
 
 METRICS = {
@@ -55,7 +55,7 @@ PICTURES = {
     "confusion": "Blue is right, orange is wrong; a strong orange square is a pair of classes that it mixes up.",
     "reliability": "Dots on the dashed line mean that when it says 80 %, it is right 80 times in 100. Below the line "
     "it is too sure of itself, above it too modest.",
-    "samples": "Nine training samples as they are stored, with their labels. If a label looks wrong here, check it.",
+    "samples": "Training samples as they are stored, with their labels. If a label looks wrong here, check it.",
     "augment": "What the model sees instead of the same picture each time. If you can no longer tell what it is, "
     "neither can the model: turn the strength down.",
     "predicted": "Each dot is a sample that was held back; on the dashed line the answer is exact.",
@@ -65,11 +65,14 @@ PICTURES = {
     "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
 }
 
+UNLABELLED = "Training samples as they are stored: all that the model sees of them."
 
 SEVERAL_LOSSES = (
-    "Several losses that pull against or along with each other. Where two networks compete, neither should sink to zero: "
-    "the other one would have nothing left to learn from."
+    "What training makes small, and what it is made up of: one of them may rise for a while where another falls by more. "
+    "Where validation rises and training still falls, it learns by heart."
 )
+
+COMPETING = "The losses of networks that compete. None should sink to zero: the other one would have nothing left to learn from."
 
 
 def some(names: Sequence[str], most: int = 4) -> str:
@@ -107,7 +110,7 @@ def headline(
     """
     score = {plain(name): value for name, value in metrics.items()}
     base = {plain(name): value for name, value in baseline.items()}
-    held_out = f"{samples:,} samples that it was not trained on"
+    held_out = f"{several(samples, 'sample')} that it was not trained on"
     if isinstance(output, Category) and "accuracy" in score:
         said = f"Tells {output.width} classes apart: right for {shown('accuracy', score['accuracy'])} of {held_out}."
         if "accuracy" not in base:
@@ -122,11 +125,13 @@ def headline(
         )
     if isinstance(output, Boxes) and "ap50" in score:
         said = (
-            f"Finds {some(output.names)} in pictures: AP50 {number(score['ap50'], 3)} on {samples:,} pictures held back"
+            f"Finds {some(output.names)} in pictures: AP50 {number(score['ap50'], 3)} on "
+            f"{several(samples, 'picture')} held back"
         )
         return said + ("." if "ap50" not in base else f"; the trivial answer reaches {number(base['ap50'], 2)}.")
     if isinstance(output, Mask) and "miou" in score:
-        said = f"Names the class of each pixel, of {output.width}: mean IoU {percent(score['miou'])} on {samples:,} pictures"
+        said = f"Names the class of each pixel, of {output.width}: mean IoU {percent(score['miou'])} on "
+        said += several(samples, "picture")
         return said + (
             " held back."
             if "miou" not in base
@@ -150,6 +155,5 @@ def headline(
         said = f"Reaches {words(name)} {shown(name, value)}"
         compared = f"; the trivial answer reaches {shown(name, base[name])}" if name in base else ""
         return f"{said}{compared}."
-    return (
-        f"Learnt from {f'{train:,} samples of ' if train else ''}{data}; the pictures below show what it makes of them."
-    )
+    amount = f"{several(train, 'sample')} of " if train else ""
+    return f"Learnt from {amount}{data}; the pictures below show what it makes of them."

@@ -84,6 +84,11 @@ def percent(value: float, places: int = 1) -> str:
     return f"{value * 100:.{places}f} %"
 
 
+def several(count: int, what: str) -> str:
+    """`1 sample`, `1,234 samples`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def marked(text: object) -> str:
     """`clean`, with what stands in backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", clean(text))

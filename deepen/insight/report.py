@@ -14,10 +14,10 @@ from deepen.data.dataset import Bad, Finding
 from deepen.insight import report_parts as parts
 from deepen.insight.answers import Counts
 from deepen.insight.document import document
-from deepen.insight.glossary import SEVERAL_LOSSES, headline
+from deepen.insight.glossary import COMPETING, SEVERAL_LOSSES, UNLABELLED, headline
 from deepen.insight.ink import clean, number
 from deepen.insight.pictures import Mistake
-from deepen.spec import Observation, Spec
+from deepen.spec import Mask, Nothing, Observation, Spec
 
 
 @dataclass
@@ -54,6 +54,8 @@ class Content:
     log: Sequence[Mapping[str, Any]] = ()
     goal: str = ""
     better: str = "max"
+    num_parts: int = 1
+    """Parts of the model that each follow a loss of their own."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Of the best weights on the validation split."""
@@ -187,12 +189,13 @@ def _learning(content: Content) -> str:
     drawn = content.pictures
     placed = {*ANSWERS, *DATA, *FIRST, *LAST}
     order = [*FIRST, content.goal, *(name for name in drawn if name not in placed and name != content.goal), *LAST]
-    chosen = [name for name in order if name in drawn]
+    chosen = [name for name in dict.fromkeys(order) if name in drawn]  # the goal may be the loss
     # what was logged beside loss and goal is for a second look
     shown = [name for name in chosen if name in placed or name == content.goal or f"train/{name}" not in _keys(content)]
     folded = [name for name in chosen if name not in shown]
     several = sum("loss" in key for key in _keys(content) if key.startswith("train/")) > 1
-    body = parts.figures(drawn, shown, {"loss": SEVERAL_LOSSES} if several else None)
+    told = COMPETING if content.num_parts > 1 else SEVERAL_LOSSES if several else ""
+    body = parts.figures(drawn, shown, {"loss": told} if told else None)
     if folded:
         body += parts.folded("More curves", parts.figures(drawn, folded))
     return parts.section("How it learned", body) if body else ""
@@ -216,7 +219,8 @@ def _data(content: Content) -> str:
     body = parts.facts(content.facts, content.counts, content.digest)
     body += parts.findings(content.findings, content.verdict)
     body += parts.bad_files(content.bad)
-    body += parts.figures(content.pictures, [name for name in DATA if name in content.pictures])
+    unlabelled = {"samples": UNLABELLED} if isinstance(content.spec.output, Nothing | Mask) else None
+    body += parts.figures(content.pictures, [name for name in DATA if name in content.pictures], unlabelled)
     body += parts.class_counts(content.class_counts)
     return parts.section("The data", body) if body else ""
 

@@ -13,7 +13,7 @@ from deepen.data.dataset import Bad, Finding
 from deepen.insight.answers import Counts, class_scores, confused_pairs
 from deepen.insight.curves import between, plain, shown, words
 from deepen.insight.glossary import caption, meaning
-from deepen.insight.ink import STYLE, clean, href, marked, percent
+from deepen.insight.ink import STYLE, clean, href, marked, percent, several
 from deepen.insight.pictures import Mistake
 
 MOST_CLASSES = 12
@@ -119,7 +119,7 @@ def scores(
     if acting:
         told = "Measured with the best weights, in episodes of their own."
     else:
-        who = f"{samples:,} validation samples" if samples else "the validation split"
+        who = several(samples, "validation sample") if samples else "the validation split"
         told = f"Measured with the best weights on {who}. These also chose the weights, so expect a little less on new data."
         told += "" if looks is None else f" {LOOKS[0]}{sealed(looks)}{LOOKS[1]}"
     body += f'<p class="mute">{told}</p>'

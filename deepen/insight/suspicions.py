@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.insight.ink import several
 from deepen.randomness import generator
 from deepen.spec import Boxes, Category, Image, Nothing, Output, Quantity, Table
 
@@ -73,7 +74,9 @@ def _not_numbers(dataset: Dataset) -> Iterator[Finding]:
             if bad.any():
                 rows = bad.nonzero()[:, 0]
                 first = columns.origin(int(rows[0]))
-                text = f"{len(rows):,} {part} samples have a {name} that is infinite or not a number, e.g. {first}."
+                text = (
+                    f"In {several(len(rows), f'{part} sample')} the {name} is infinite or not a number, e.g. {first}."
+                )
                 yield Finding("error", "not-a-number", text, "Mend or remove these rows.")
 
 
@@ -87,7 +90,7 @@ def _constant_pictures(train: Columns) -> Iterator[Finding]:
         candidates = pixels.index_select(0, rows)
         rows = rows[(candidates == candidates[:, :1]).all(dim=1)]
     if len(rows):
-        text = f"{len(rows):,} training pictures are of one colour all over, e.g. {train.origin(int(rows[0]))}."
+        text = f"Of one colour all over: {several(len(rows), 'training picture')}, e.g. {train.origin(int(rows[0]))}."
         details = {"samples": [train.origin(int(row)) for row in rows[:100]]}
         yield Finding(
             "warning", "constant-pictures", text, "Look at them, and remove those that show nothing.", details

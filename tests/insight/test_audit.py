@@ -195,7 +195,7 @@ def test_constant_pictures():
 
 def test_few_samples_and_small_validation():
     found = subjects(pictures(count=60, held_out=24))
-    assert "60 training samples" in found["few-samples"].text
+    assert "Training has only 60 samples" in found["few-samples"].text
     assert "24 samples" in found["small-validation"].text
     assert found["small-validation"].level == "warning"
 

@@ -122,3 +122,8 @@ def test_sweep_marks_the_chosen_rate():
 )
 def test_values_for_people(name, value, said):
     assert curves.shown(name, value) == said
+
+
+def test_what_is_always_nothing_has_no_room_below():
+    rows = [{"step": i, "validation/ap": 0.0} for i in range(5)]
+    assert not any(word.startswith("−") for word in words(curves.learning(rows, "ap")["ap"]))

@@ -15,7 +15,7 @@ from deepen.insight import answers, curves, pictures, report
 from deepen.insight.glossary import headline, meaning
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content
-from deepen.spec import Action, Category, Image, Nothing, Observation, Quantity, Spec, Table
+from deepen.spec import Action, Boxes, Category, Image, Nothing, Observation, Quantity, Spec, Table
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 NASTY = "</title></style></svg><script>alert(1)</script><img src=x onerror=alert(2)> \"' & \u202e"
@@ -237,3 +237,29 @@ def test_an_agent_is_measured_in_episodes():
 
 def test_without_a_test_split_none_is_spoken_of():
     assert "sealed" not in Page(report.render(content(counts={"train": 10, "validation": 5}))).text
+
+
+@pytest.mark.parametrize(("num_parts", "compete"), [(1, False), (2, True)])
+def test_networks_compete_only_where_there_are_several(num_parts, compete):
+    log = [{"step": i, "train/loss": 2.0, "train/score_loss": 1.0, "train/box_loss": 1.0} for i in range(5)]
+    boxes = Spec(Image(3, 8, 8), Boxes(("cell",)))
+    told = content(spec=boxes, log=log, goal="ap", num_parts=num_parts, pictures=curves.learning(log, "ap"))
+    assert ("networks that compete" in Page(report.render(told)).text) is compete
+
+
+def test_a_loss_that_is_the_goal_is_drawn_once():
+    log = [{"step": i, "train/loss": 2.0 / i, "validation/loss": 3.0 / i} for i in range(1, 5)]
+    drawn = curves.learning(log, "loss", better="min")
+    assert report.render(content(log=log, goal="loss", pictures=drawn)).count('aria-label="Loss"') == 1
+
+
+def test_labels_are_spoken_of_only_where_there_are_some():
+    assert "If a label looks wrong" in Page(report.render(content())).text
+    unlabelled = content(spec=Spec(Image(1, 8, 8), Nothing()), confusion=None, mistakes=())
+    assert "label" not in Page(report.render(unlabelled)).text
+
+
+def test_one_sample_is_told_as_one():
+    told = Page(report.render(content(counts={"train": 1000, "validation": 1}))).text
+    assert "on 1 validation sample." in told
+    assert "90.0 % of 1 sample that" in told
