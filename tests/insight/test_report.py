@@ -243,7 +243,8 @@ def test_without_a_test_split_none_is_spoken_of():
 def test_networks_compete_only_where_there_are_several(num_parts, compete):
     log = [{"step": i, "train/loss": 2.0, "train/score_loss": 1.0, "train/box_loss": 1.0} for i in range(5)]
     boxes = Spec(Image(3, 8, 8), Boxes(("cell",)))
-    told = content(spec=boxes, log=log, goal="ap", num_parts=num_parts, pictures=curves.learning(log, "ap"))
+    given = {"spec": boxes, "log": log, "goal": "ap", "confusion": None, "pictures": curves.learning(log, "ap")}
+    told = content(num_parts=num_parts, **given)
     assert ("networks that compete" in Page(report.render(told)).text) is compete
 
 
