@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from test_boxes import compared, near_truth, overlap
+from test_overlaps import compared, near_truth, overlap
 from torch import Tensor, nn
 
 from deepen.data.arrays import ArrayPreprocess
