@@ -12,7 +12,7 @@ from deepen.data import mask_rows
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.decode import decode
 from deepen.data.framed import FramedPreprocess, Letterbox
-from deepen.data.mask_rows import IGNORED, Labels, columns_of, tiles
+from deepen.data.mask_rows import IGNORED, Labels, columns_of, framed_as, tiles
 from deepen.data.pictures import check_options, normalised
 from deepen.data.piles import Pile
 from deepen.data.splits import split
@@ -24,6 +24,12 @@ LISTED = 100
 """How many files a finding's details list."""
 FAR_APART = 4
 """Without names, numbers are counted anew where fewer than one in so many is used."""
+MANY = 32
+"""Without names, so many different numbers are grey levels rather than classes where two of them have nearly all pixels,"""
+MANY_SPREAD = 8
+"""fewer where they lie far apart, as those of edges do that were drawn smoothly."""
+MOSTLY = 0.9
+"""Share of the pixels that counts as nearly all."""
 
 
 @dataclass
@@ -74,15 +80,19 @@ def assemble(
     failed = {one.path: one for one in decoded.bad}
     if all(picture in failed for picture in decoded.names):
         raise _refused(_at(pictures, bad, failed), 0)
-    masks, unusable = mask_rows.read(decoded, labels, pictures.digest(), options.threads)
+    _, height, width, channels = decoded.rows.shape
+    framing = framed_as(height, width, channels, tile=tile)
+    masks, unusable = mask_rows.read(decoded, framing, labels, pictures.digest(), options.threads)
     failed |= {one.path: one for one in unusable}
     readable = [number for number, picture in enumerate(decoded.names) if picture not in failed]
     if not readable or ((bad or failed) and not options.skip_bad):
         raise _refused(_at(pictures, bad, failed), len(readable))
-    classes = meaning([masks.seen[number] for number in readable], labels.names, ignore)
-    masks.table = classes.table
+    pixels = np.zeros(256, dtype=np.int64)
     for number in readable:
-        beyond = sorted(classes.unknown.intersection(masks.seen[number]))
+        pixels[list(masks.pixels[number])] += list(masks.pixels[number].values())
+    classes = meaning(pixels, labels.names, ignore)
+    for number in readable:
+        beyond = sorted(classes.unknown.intersection(masks.pixels[number]))
         if beyond:
             expected = f"expected 0 to {len(labels.names) - 1}, 255, or what data.ignore=... names"
             picture = decoded.names[number]
@@ -99,9 +109,9 @@ def assemble(
     given = np.array([splits[decoded.names[number]] for number in good])
     parts, split_facts = split(len(good), options, seed, given=None if set(given) == {"train"} else given)
     parts = {part: good[index] for part, index in parts.items()}
-    columns = columns_of(decoded, masks, parts, f"{pictures.path}/", tile=tile)
+    columns = columns_of(decoded, masks, labels, classes.table, parts, f"{pictures.path}/", options.threads)
     preprocess = replace(normalised(FramedPreprocess, columns["train"]["input"], options), tile=tile)
-    seen = {part: [masks.seen[number] for number in numbers] for part, numbers in parts.items()}
+    seen = {part: [list(masks.pixels[number]) for number in numbers] for part, numbers in parts.items()}
     path = {part: [labels.path[decoded.names[number]] for number in numbers] for part, numbers in parts.items()}
     colours = labels.colours or _colours(masks.colours, classes)
     return Dataset(
@@ -118,26 +128,34 @@ def assemble(
     )
 
 
-def meaning(seen: Sequence[Sequence[int]], names: Sequence[str], ignore: Sequence[int]) -> Classes:
-    """What the numbers of masks mean: classes as they are, but for 0 and 255 alone, and for a few numbers far apart.
+def meaning(pixels: np.ndarray, names: Sequence[str], ignore: Sequence[int]) -> Classes:
+    """What the numbers of masks mean, of which there are so many pixels, int64 [256]: classes as they are, but for 0 and 255
+    alone, and for a few numbers far apart.
 
-    Raises `Problem` where fewer than two classes occur.
+    Raises `Problem` where fewer than two classes occur, and where most numbers are the soft edges of two.
     """
-    numbers = {value for values in seen for value in values}
+    numbers = set(np.flatnonzero(pixels).tolist())
     table = np.arange(256, dtype=np.uint8)
     table[list(ignore)] = IGNORED
     facts, found = [], list(names)
     used = sorted(numbers - {IGNORED} - set(ignore))
+    spread = len(used) > 1 and used[-1] >= FAR_APART * len(used)
+    if not names:
+        _check_edges(pixels, ignore, MANY_SPREAD if spread else MANY)
     if numbers == {0, IGNORED} and not {0, IGNORED}.intersection(ignore) and len(names) in (0, 2):
         table[IGNORED] = 1
         found = found or ["background", "foreground"]
-        facts.append("Masks hold only 0 and 255: 255 is read as class 1.")
-    elif not names and len(used) > 1 and used[-1] >= FAR_APART * len(used):
+        facts.append("Masks hold only 0 and 255: 255 is read as class 1 (data.ignore=255 leaves it out).")
+    elif not names and spread:
+        # Among numbers such as 128, 255 is white; beside a few small ones it is what masks say of pixels without a class.
+        if IGNORED in numbers and IGNORED not in ignore and used[-1] >= MANY:
+            used.append(IGNORED)
         table[:] = IGNORED
         table[used] = np.arange(len(used))
         found = [str(value) for value in used]
+        white = " (data.ignore=255 leaves 255 out)" if used[-1] == IGNORED else ""
         facts.append(
-            f"Masks hold only the numbers {', '.join(found)}: they are read as the classes 0 to {len(used) - 1}."
+            f"Masks hold the numbers {', '.join(found)}: they are read as the classes 0 to {len(used) - 1}{white}."
         )
     elif not names:
         found = [str(value) for value in range(used[-1] + 1)] if used else []
@@ -149,10 +167,26 @@ def meaning(seen: Sequence[Sequence[int]], names: Sequence[str], ignore: Sequenc
         raise Problem(
             f"All masks together hold fewer than two classes (their pixels are {held}): nothing is to be told apart."
         )
-    if ignore:
-        said = ", ".join(f"{one} ({names[one]})" if one < len(names) else str(one) for one in ignore)
-        facts.append(f"Pixels of class {said} are neither learnt nor measured (data.ignore).")
+    without = [value for value in sorted(numbers) if table[value] == IGNORED]
+    if without:
+        said = ", ".join(f"{one} ({names[one]})" if one < len(names) else str(one) for one in without)
+        share = pixels[without].sum() / pixels.sum()
+        why = " (data.ignore)" if ignore else ""
+        facts.append(f"Pixels of class {said} are neither learnt nor measured{why}: {100 * share:.2g} % of all.")
     return Classes(tuple(found), table, unknown, facts)
+
+
+def _check_edges(pixels: np.ndarray, ignore: Sequence[int], many: int) -> None:
+    """Raises `Problem` where more numbers than `many` stand in masks, and nearly all pixels have one of two."""
+    counts = pixels.copy()
+    counts[list(ignore)] = 0
+    low, high = sorted(np.argsort(-counts, kind="stable")[:2].tolist())
+    share, several = counts[[low, high]].sum() / max(1, counts.sum()), np.count_nonzero(counts)
+    if several > many and share > MOSTLY:
+        raise Problem(
+            f"The masks hold {several} different numbers, and {low} and {high} alone have {share:.1%} of the pixels: these look "
+            f"like soft edges of {low}/{high} masks. Threshold them, or name the classes in classes.txt."
+        )
 
 
 def _checked(options: recipe.Data, name: str) -> tuple[tuple[int, ...], bool]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deepen.data import camvid, decode, mask_folder
+from deepen.data import camvid, decode, mask_folder, mask_rows
 from deepen.data.dataset import Dataset
 from deepen.data.framed import fitted
 from deepen.data.mask_folder import pair, recognise
@@ -23,6 +23,11 @@ from deepen.sources import find_source
 from deepen.spec import Mask
 
 Mend = Callable[[Path], Any]
+
+
+def counted(seen: list[list[int]]) -> np.ndarray:
+    """As many pixels of each number as masks have it."""
+    return np.bincount([one for values in seen for one in values], minlength=256)
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +172,37 @@ def test_scaled_pictures_keep_the_whole_mask_for_what_is_measured(tmp_path: Path
             assert (truths[stem][:height, :width] == mask).all()
 
 
+def test_only_what_is_measured_is_kept_at_its_own_size(tmp_path: Path) -> None:
+    root = folder(tmp_path / "scenes", count=10, size=(24, 32))
+    before = load(root, size=16)
+    learnt = Path(before.train.origin(0)).stem
+    for name, depth in (("images", 3), ("masks", None)):
+        Image.fromarray(noise(50, 300, 3, depth=depth)).save(root / f"{name}/{learnt}.png")
+    assert load(root, size=16).validation["truth"].shape == (1, 24, 32)
+
+
+def test_room_for_one_huge_mask_beside_many_is_asked_for_before_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder(tmp_path / "scenes", count=40, size=(8, 8))
+    for split in ("val", "test"):
+        for name in ("images", "masks"):
+            (root / name / split).mkdir()
+        for number in range(12):
+            for name in ("images", "masks"):
+                (root / f"{name}/{number + (12 if split == 'test' else 0)}.png").rename(
+                    root / f"{name}/{split}/{number}.png"
+                )
+    for name, depth in (("images", 3), ("masks", None)):
+        Image.fromarray(noise(60, 400, 3, depth=depth)).save(root / f"{name}/val/3.png")
+    assert load(root, size=16).validation["truth"].shape == (12, 60, 400)
+    monkeypatch.setattr(decode, "LARGE", 100)
+    monkeypatch.setattr(mask_rows, "MOST_SPARSE", 1000)
+    with pytest.raises(Problem, match=r"need 576,000 bytes in .*'masks/val/3\.png' has 60x400 pixels.*data\.tile=true"):
+        load(root, size=16)
+    assert len(load(root, size=16, tile=True).validation) > 12
+
+
 def test_tiles_cover_a_picture_and_measure_each_pixel_once(tmp_path: Path) -> None:
     root = folder(tmp_path / "scenes", count=8, size=(50, 40))
     dataset = load(root, tile=True, size=32)
@@ -175,6 +211,8 @@ def test_tiles_cover_a_picture_and_measure_each_pixel_once(tmp_path: Path) -> No
     assert (len(dataset.train), len(dataset.validation)) == (5 * 4, 4)
     assert (dataset.train["target"] < 255).all()
     stem = Path(dataset.validation.origin(0).partition(" from ")[0]).stem
+    assert set(dataset.train.arrays) == {"input", "target"}
+    assert len(dataset.validation["owner"].unique()) == 1
     counts = np.bincount(noise(50, 40, 3, seed=int(stem), depth=None).ravel(), minlength=256)
     assert (np.bincount(dataset.validation["target"].numpy().ravel(), minlength=256)[:255] == counts[:255]).all()
     # What is shown for prediction is what was trained on, tile by tile.
@@ -215,7 +253,7 @@ def test_zero_and_255_are_two_classes_and_said_so(tmp_path: Path) -> None:
         Image.fromarray(np.asarray(Image.open(path)) * 255).save(path)
     dataset = load(root)
     assert names(dataset) == ("background", "foreground")
-    assert "Masks hold only 0 and 255: 255 is read as class 1." in dataset.facts
+    assert "Masks hold only 0 and 255: 255 is read as class 1 (data.ignore=255 leaves it out)." in dataset.facts
     assert (everything(dataset, "target")["4"] == noise(12, 16, 2, seed=4, depth=None)).all()
 
 
@@ -237,13 +275,16 @@ def test_one_bit_and_sixteen_bit_masks_are_numbers_too(tmp_path: Path, mode: str
         ([[0, 1, 2]], (), (0,), {0: 255, 1: 1, 2: 2}),
         ([[0, 255]], (), (), {0: 0, 255: 1}),
         ([[0, 1, 255]], ("a", "b"), (), {0: 0, 1: 1, 255: 255}),
-        ([[0, 80, 160, 255]], (), (), {0: 0, 80: 1, 160: 2, 255: 255}),
+        ([[0, 80, 160, 255]], (), (), {0: 0, 80: 1, 160: 2, 255: 3}),
+        ([[0, 128, 255]], (), (), {0: 0, 128: 1, 255: 2}),
+        ([[0, 128, 255]], (), (255,), {0: 0, 128: 1, 255: 255}),
+        ([[0, 15, 255]], (), (), {0: 0, 15: 1, 255: 255}),
     ],
 )
 def test_numbers_mean_classes(
     seen: list[list[int]], given: tuple[str, ...], ignore: tuple[int, ...], expected: dict[int, int]
 ) -> None:
-    classes = meaning(seen, given, ignore)
+    classes = meaning(counted(seen), given, ignore)
     assert {number: int(classes.table[number]) for number in expected} == expected
     assert max(one for one in expected.values() if one != 255) == len(classes.names) - 1
     assert not classes.unknown
@@ -252,7 +293,40 @@ def test_numbers_mean_classes(
 @pytest.mark.parametrize(("seen", "ignore"), [([[0], [0]], ()), ([[0, 1]], (1,)), ([[255]], ()), ([[]], ())])
 def test_one_class_is_nothing_to_tell_apart(seen: list[list[int]], ignore: tuple[int, ...]) -> None:
     with pytest.raises(Problem, match="fewer than two classes"):
-        meaning(seen, (), ignore)
+        meaning(counted(seen), (), ignore)
+
+
+@pytest.mark.parametrize("values", [range(256), range(0, 256, 15)])
+def test_soft_edges_are_not_taken_for_classes(tmp_path: Path, values: range) -> None:
+    pixels = np.zeros(256, dtype=np.int64)
+    pixels[list(values)] = 10
+    pixels[[0, 255]] = 60_000
+    with pytest.raises(
+        Problem, match=r"soft edges of 0/255 masks\. Threshold them, or name the classes in classes\.txt"
+    ):
+        meaning(pixels, (), ())
+    assert len(meaning(pixels, [str(one) for one in range(255)], ()).names) == 255
+    many = np.zeros(256, dtype=np.int64)
+    many[:150] = 100 - np.arange(150) // 2
+    assert len(meaning(many, (), ()).names) == 150  # as many classes, none of which has nearly all
+
+
+@pytest.mark.parametrize(
+    ("amounts", "ignore", "told"),
+    [
+        ({0: 60, 1: 30, 255: 10}, (), "Pixels of class 255 are neither learnt nor measured: 10 % of all."),
+        ({0: 60, 1: 30, 2: 10}, (2,), "Pixels of class 2 are neither learnt nor measured (data.ignore): 10 % of all."),
+        (
+            {0: 60, 128: 30, 255: 10},
+            (),
+            "Masks hold the numbers 0, 128, 255: they are read as the classes 0 to 2 (data.ignore=255 leaves 255 out).",
+        ),
+    ],
+)
+def test_what_is_ignored_is_told_with_its_share(amounts: dict[int, int], ignore: tuple[int, ...], told: str) -> None:
+    pixels = np.zeros(256, dtype=np.int64)
+    pixels[list(amounts)] = list(amounts.values())
+    assert meaning(pixels, (), ignore).facts == [told]
 
 
 @pytest.mark.parametrize(
