@@ -194,7 +194,7 @@ def pile_at(source: str) -> Pile:
     if path.is_file() and is_archive(path):
         return ArchivePile(path)
     if not path.exists():
-        raise Problem(f"There is no folder or archive '{source}': expected a folder of pictures in class folders.")
+        raise Problem(f"There is no folder or archive '{source}': expected one with pictures.")
     raise Problem(f"'{source}' is neither a folder nor an archive ({', '.join(archives.ENDINGS)}).")
 
 

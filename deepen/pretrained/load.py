@@ -16,6 +16,7 @@ from deepen.pretrained.weights import Weights
 ENOUGH = 0.95
 """Share of a network's numbers under which something is wrong more often than not: another network, another depth."""
 SHOWN = 3
+MODEL = "--model"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Loaded:
     """All of it, for people."""
 
 
-def load(model: nn.Module, weights: Weights, *, allow_partial: bool) -> Loaded:
+def load(model: nn.Module, weights: Weights, *, allow_partial: bool, named_by: str = MODEL) -> Loaded:
     """Copy weights into a network, or into its child `backbone` where they fit that better.
 
     A head of another number of classes stays as it is. Raises `Problem` where less than 95 % of the numbers are found
-    (unless `allow_partial`), and for weights that are not finite.
+    (unless `allow_partial`), and for weights that are not finite. `named_by` is the setting that names the network.
     """
     broken = [name for name, value in weights.tensors.items() if not bool(torch.isfinite(value).all())]
     if broken:
@@ -57,7 +58,7 @@ def load(model: nn.Module, weights: Weights, *, allow_partial: bool) -> Loaded:
     fitted = max((_Fitted.of(place, weights.tensors) for place in places), key=lambda one: one.matched)
     loaded = fitted.told(weights, "its backbone" if fitted.module is not model else "the network")
     if fitted.matched == 0 or (loaded.share < ENOUGH and not allow_partial):
-        raise Problem(_too_little(loaded, weights, fitted.matched))
+        raise Problem(_too_little(loaded, weights, fitted.matched, named_by))
     fitted.copy()
     return loaded
 
@@ -174,17 +175,16 @@ def _is_coloured(given: Size, own: Size) -> bool:
     )
 
 
-def _too_little(loaded: Loaded, weights: Weights, matched: int) -> str:
+def _too_little(loaded: Loaded, weights: Weights, matched: int, named_by: str) -> str:
     lacking = _lacking(loaded.missing, loaded.differing, loaded.unexpected)
+    mend = f"Name with {named_by} the network that they were trained for"
     if matched == 0:
-        return (
-            f"Nothing in the weights from {weights.origin} fits the network. {lacking} "
-            "Name with --model the network that they were trained for."
-        )
+        return f"Nothing in the weights from {weights.origin} fits the network. {lacking} {mend}."
+    if named_by == MODEL:
+        mend += ", or go on all the same with --allow-partial"
     return (
         f"Only {percent(loaded.share)} of the network's numbers are found in the weights from {weights.origin}, expected "
-        f"{percent(ENOUGH)} or more. {lacking} Name with --model the network that they were trained for, or go on all the same "
-        "with --allow-partial."
+        f"{percent(ENOUGH)} or more. {lacking} {mend}."
     )
 
 

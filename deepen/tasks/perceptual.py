@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from deepen import registry
-from deepen.errors import Misuse, Problem
+from deepen.errors import Misuse, Problem, unknown
 from deepen.nn.backbone import Backbone
 from deepen.pretrained.find import IMAGENET, find
 from deepen.pretrained.load import load
+from deepen.pretrained.published import IMAGENET as PUBLISHED
 from deepen.pretrained.published import MEAN, STD
 from deepen.pretrained.weights import Weights
 from deepen.spec import Category, Image, Spec
@@ -111,9 +112,14 @@ def seen_by(features: str, source: str, digest: str | None = None) -> tuple[Seen
         name, weights = _lying_here(digest)
     else:
         registry.find("model", features)
+        if source == IMAGENET and features not in PUBLISHED:
+            raise Misuse(
+                f"task.features={features}: {unknown('network with published ImageNet weights', features, PUBLISHED)} Or name "
+                "with task.weights a file of weights for it, or hf:owner/name."
+            )
         name, weights = features, find(source, features)
     network = _built(name)
-    load(network, weights, allow_partial=False)
+    load(network, weights, allow_partial=False, named_by="task.features")
     _trim(network)
     return Seen(network, weights.mean or MEAN, weights.std or STD), name, weights
 

@@ -128,8 +128,12 @@ class Stylize(Task, Transforms, Generates, Weighted):
             raise Misuse("stylize needs a picture whose style it takes: name its path with task.style=PICTURE.")
         path = Path(config.style).expanduser()
         if not path.is_file():
-            held = ", which this run was begun with: put it back to go on" if config.style_digest else ""
-            raise Problem(f"There is no picture at task.style={config.style}{held or ': expected a picture file'}.")
+            if config.style_digest is None:
+                raise Problem(f"There is no picture at task.style={config.style}: expected a picture file.")
+            raise Problem(
+                f"The style that this run was begun with is gone from task.style={config.style} (SHA-256 "
+                f"{config.style_digest[:16]}...): put that picture back to resume or evaluate. `deepen generate` works without it."
+            )
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         config.style_digest = _as_before(config.style_digest, digest, f"The picture at task.style={config.style}")

@@ -226,7 +226,8 @@ def test_what_does_not_suit_is_said(tmp_path: Path) -> None:
         ({"features": "mlp"}, "no maps to compare"),
         ({"features": "quickcnn"}, "no maps to compare"),
         ({"features": "auto"}, r"task\.features"),
-        ({"features": "squeezenet1-0"}, "network's numbers|fits the network"),
+        ({"features": "squeezenet1-0"}, "(network's numbers|fits the network).*Name with task.features[^,]*$"),
+        ({"features": "lenet", "weights": "imagenet"}, r"task\.features=lenet: .*task\.weights"),
     ):
         task, columns, preprocess = studied(**options)
         with pytest.raises(Problem, match=words):
@@ -352,7 +353,7 @@ def test_the_report_shows_what_becomes_of_pictures(trained: tuple[Run, str]) -> 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda path: path.unlink(), "put it back to go on"),
+        (lambda path: path.unlink(), "put that picture back to resume or evaluate"),
         (lambda path: Pictures.new("RGB", (40, 40), 9).save(path), "changed since this run began"),
     ],
     ids=["gone", "another"],
