@@ -114,5 +114,9 @@ class Run:
     def data(self) -> Dataset:
         """The data set of the run, read and split as it was for training."""
         recipe = self.recipe
+        if Path(recipe.source).is_absolute() and not Path(recipe.source).exists():
+            raise Problem(
+                f"The data of this run is gone: nothing lies at {recipe.source} any more. Put it back, or train again."
+            )
         dataset: Dataset = registry.find("data", recipe.reader).load().load(recipe.source, recipe.data, recipe.seed)
         return dataset

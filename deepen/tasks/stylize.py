@@ -132,7 +132,7 @@ class Stylize(Task, Transforms, Generates, Weighted):
                 raise Problem(f"There is no picture at task.style={config.style}: expected a picture file.")
             raise Problem(
                 f"The style that this run was begun with is gone from task.style={config.style} (SHA-256 "
-                f"{config.style_digest[:16]}...): put that picture back to resume or evaluate. `deepen generate` works without it."
+                f"{config.style_digest[:12]}...): put that picture back to resume or evaluate; `deepen generate` needs none."
             )
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
