@@ -16,7 +16,7 @@ from deepen.engine.run import Folder
 from deepen.errors import Problem
 from deepen.insight import report
 from deepen.recipe import Recipe
-from deepen.tasks.measures import intervals
+from deepen.tasks.measures import independent, intervals
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Evaluation:
     run: str
     split: str
     samples: int
+    """Pictures, not the pieces that large ones are scored in."""
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     """95 % bootstrap interval of each metric."""
@@ -101,7 +102,7 @@ class Run:
         evaluation = Evaluation(
             run=str(self.path),
             split=split,
-            samples=len(columns),
+            samples=len(next(iter(independent(loaded.task, rows).values()))),
             metrics=loaded.task.measure(rows),
             intervals=intervals(loaded.task, rows, self.recipe.seed),
             baseline=loaded.task.baseline(rows),

@@ -26,6 +26,10 @@ CHUNK = 4_000_000
 class Weighted(ABC):
     """A task whose metrics can be computed under sample weights, many sets of weights at a time."""
 
+    def joined(self, rows: Rows) -> Rows:
+        """One row per sample, where several were scored of some: what is resampled has to be independent."""
+        return rows
+
     @abstractmethod
     def weighted(self, rows: Rows, weights: Tensor) -> dict[str, Tensor]:
         """Metrics [R] by name, one for each row of `weights` [R, N]."""
@@ -38,6 +42,7 @@ def intervals(
 
     The same seed gives the same interval. Metrics that are undefined on the rows are left out.
     """
+    rows = independent(task, rows)
     count = len(next(iter(rows.values())))
     if count < 2:
         return {}
@@ -70,8 +75,14 @@ def _replicates(task: Task, rows: Rows, picked: Tensor) -> dict[str, Tensor]:
     return {name: torch.tensor([metrics.get(name, float("nan")) for metrics in each]) for name in each[0]}
 
 
+def independent(task: Task, rows: Rows) -> Rows:
+    """One row per sample: pictures that were scored in pieces are put together."""
+    return task.joined(rows) if isinstance(task, Weighted) else rows
+
+
 def once(task: Any, rows: Rows) -> dict[str, float]:
     """The metrics of a `Weighted` task themselves: every sample counts one. Undefined ones are left out."""
+    rows = task.joined(rows)
     count = len(next(iter(rows.values())))
     values = task.weighted(rows, torch.ones(1, count, dtype=torch.float64))
     return {name: float(value) for name, value in values.items() if value.isfinite()}

@@ -63,7 +63,8 @@ def build(spec: Spec, config: Config) -> Segment:
 @final
 class Segment(Supervised, Places, Weighted):
     """Models answer with logits [B, C, H, W]; the target is uint8 [B, H, W]. Batches that are measured may bring `truth` uint8
-    [B, H', W'] and `size` int64 [B, 2], the masks at the size of the pictures, which rows were fitted to."""
+    [B, H', W'] and `size` int64 [B, 2], the masks at the size of the pictures, which rows were fitted to, or `owner` int64 [B],
+    the number of the picture that a row was cut out of."""
 
     def __init__(self, spec: Spec, config: Config) -> None:
         assert isinstance(spec.output, Mask)
@@ -130,7 +131,8 @@ class Segment(Supervised, Places, Weighted):
         return ((1 - overlap) * there).sum(1) / there.sum(1).clamp(min=1)
 
     def score(self, model: nn.Module, batch: Batch) -> Rows:
-        """Rows: confusion int64 [B, C, C], pixels of each class by what they were taken for, and loss float32 [B]."""
+        """Rows: confusion int64 [B, C, C], pixels of each class by what they were taken for, and loss float32 [B]; the owner
+        int64 [B] where the batch has it."""
         step = max(1, AT_ONCE // batch["target"][0].numel())
         confusion, losses = [], []
         for start in range(0, len(batch["input"]), step):
@@ -146,7 +148,21 @@ class Segment(Supervised, Places, Weighted):
                 confusion.append(
                     self._confusion(part["truth"][number : number + 1, :height, :width], said.unsqueeze(0))
                 )
-        return {"confusion": torch.cat(confusion), "loss": torch.cat(losses)}
+        owner = {"owner": batch["owner"]} if "owner" in batch else {}
+        return {"confusion": torch.cat(confusion), "loss": torch.cat(losses), **owner}
+
+    def joined(self, rows: Rows) -> Rows:
+        """A row for each picture, those of its pieces summed: pieces of one picture are much alike."""
+        if "owner" not in rows:
+            return rows
+        owners, place = rows["owner"].unique(return_inverse=True)
+        confusion = torch.zeros((len(owners), *rows["confusion"].shape[1:]), dtype=torch.int64)
+        confusion.index_add_(0, place, rows["confusion"])
+        pixels = rows["confusion"].sum((1, 2)).double()
+        loss, whole = (torch.zeros(len(owners), dtype=torch.float64) for _ in range(2))
+        loss.index_add_(0, place, rows["loss"].double() * pixels)
+        whole.index_add_(0, place, pixels)
+        return {"confusion": confusion, "loss": (loss / whole.clamp(min=1)).float()}
 
     def _confusion(self, truth: Tensor, said: Tensor) -> Tensor:
         """int64 [B, C, C] from classes [B, H, W]."""
@@ -155,6 +171,7 @@ class Segment(Supervised, Places, Weighted):
         return _counted(pairs, classes * classes + 1)[:, :-1].unflatten(1, (classes, classes))
 
     def measure(self, rows: Rows) -> dict[str, float]:
+        rows = self.joined(rows)
         metrics = once(self, rows)
         if self.goal.metric not in metrics:
             raise Problem(
@@ -183,7 +200,7 @@ class Segment(Supervised, Places, Weighted):
     def baseline(self, rows: Rows) -> dict[str, float]:
         """The commonest class of the training split everywhere, with the frequencies of the classes as its chances."""
         assert self._frequency is not None, "study() comes before baseline()"
-        frequency = self._frequency
+        frequency, rows = self._frequency, self.joined(rows)
         truth = rows["confusion"].sum(2)  # [N, C]
         confusion = torch.zeros_like(rows["confusion"])
         confusion[:, :, frequency.argmax()] = truth

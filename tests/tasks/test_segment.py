@@ -25,7 +25,7 @@ from deepen.models import unet
 from deepen.spec import Boxes, Image, Mask, Spec
 from deepen.tasks import segment
 from deepen.tasks.base import Rows
-from deepen.tasks.measures import intervals
+from deepen.tasks.measures import independent, intervals
 from deepen.tasks.segment import Config, Segment, labels
 from tests.samples.drawing import scene
 
@@ -205,6 +205,29 @@ def test_intervals_come_from_whole_pictures() -> None:
     for name in ("miou", "pixel_accuracy", "iou/sky", "loss"):
         low, high = found[name]
         assert low < metrics[name] < high
+
+
+def test_pieces_of_a_picture_count_as_one_picture() -> None:
+    """However pictures are cut, their rows, metrics and intervals are those of whole pictures."""
+    logits, target = drawn(30, 24)
+    doing = task(dice=0.0)
+    doing.study(Columns({"input": logits, "target": target}), FramedPreprocess(3, 24, 16, (0.5,) * 3, (1.0,) * 3))
+    whole = doing.score(Told(), {"input": logits, "target": target})
+    cut = {
+        "input": torch.stack([logits[:, :, :12], logits[:, :, 12:]], 1).flatten(0, 1),
+        "target": torch.stack([target[:, :12], target[:, 12:]], 1).flatten(0, 1),
+        "owner": torch.arange(30).repeat_interleave(2) * 3,
+    }
+    rows = doing.score(Told(), cut)
+    assert len(rows["loss"]) == 60
+    joined = doing.joined(rows)
+    assert torch.equal(joined["confusion"], whole["confusion"])
+    assert torch.allclose(joined["loss"], whole["loss"], atol=1e-6)
+    assert doing.measure(rows) == pytest.approx(doing.measure(whole))
+    assert doing.baseline(rows) == pytest.approx(doing.baseline(whole))
+    of_pieces, of_whole = (intervals(doing, one, seed=0, repeats=100) for one in (rows, whole))
+    assert of_pieces["miou"] == pytest.approx(of_whole["miou"])
+    assert len(independent(doing, rows)["loss"]) == 30
 
 
 def test_answers_are_run_lengths_and_shares() -> None:
