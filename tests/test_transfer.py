@@ -257,6 +257,10 @@ def test_features_are_found_again(weights: Path, tmp_path: Path, monkeypatch: py
     state["layer3.0.bn2.running_var"] *= 1.01
     save_file(state, tmp_path / "others.safetensors")
     assert "computed once" in told(tmp_path / "others.safetensors")
+    for name, value in (("DEEPEN", "9.9"), ("_written", lambda kind: "another file")):
+        with monkeypatch.context() as patch:
+            patch.setattr(features, name, value)
+            assert "computed once" in told(), f"the body may answer otherwise: {name}"
 
     monkeypatch.setattr(features, "MOST_KEPT_BYTES", 0)
     assert "computed once" in told(seed=9)

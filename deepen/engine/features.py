@@ -1,13 +1,14 @@
 """What a frozen body makes of pictures, computed once and kept on disk: a head then learns in seconds.
 
 An entry of the cache is a folder of a split's features, float32, and a manifest with its checksum, under a digest of
-everything that they are a function of: the rows of the pictures, how they become tensors, the body's weights and code. The
-test split never comes here.
+everything that they are a function of: the rows of the pictures, how they become tensors, the body's weights, the file that its
+class is written in, and the versions of Deepen and torch. The test split never comes here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from deepen.engine import mode
 from deepen.engine.checkpoint import DamageError, verify, write_folder
 from deepen.engine.device import describe
 from deepen.nn.backbone import Backbone
+from deepen.version import VERSION as DEEPEN
 
 VERSION = 1
 """Raise it with every change of how features are computed."""
@@ -141,12 +143,17 @@ def _digest_of(network: Backbone, preprocess: Preprocess, device: torch.device) 
     weights = {k: v for k, v in network.state_dict(keep_vars=True).items() if id(v) not in answering}
     layers = [repr(module) for name, module in network.named_children() if name != network.head_name]
     known = [VERSION, preprocessing.dump(preprocess), type(network).__name__, network.head_name, layers]
-    known += [torch.__version__, describe(device)]
+    known += [DEEPEN, _written(type(network)), torch.__version__, describe(device)]
     digest = hashlib.sha256(json.dumps(known).encode())
     for name, value in weights.items():
         digest.update(name.encode())
         digest.update(_bytes(value))
     return digest.digest()
+
+
+def _written(kind: type) -> str:
+    """SHA-256 of the file that a class is written in: what it computes may change with its weights and layers as they were."""
+    return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()
 
 
 def _bytes(values: Tensor) -> bytes:
