@@ -6,17 +6,17 @@ picture has in its file.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepen.data.box_checks import LISTED, Checked, Labels, check, rank
+from deepen.data.box_checks import Checked, Labels, check, rank
 from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.decode import Decoded, decode
+from deepen.data.faults import refused
 from deepen.data.framed import FramedPreprocess, Letterbox
 from deepen.data.layout import typos
 from deepen.data.pictures import check_options, normalised, picked, shared_out
@@ -54,7 +54,10 @@ def assemble(
     )
     bad = [Bad(f"{pile.path}/{one.path}", one.reason) for one in (*bad, *decoded.bad)]
     if bad and not options.skip_bad:
-        raise refusal(bad, len(labels.pictures))
+        head = (
+            f"{len(bad):,} fault{'s' if len(bad) > 1 else ''} in the label files and {len(labels.pictures):,} pictures"
+        )
+        raise refused(head, bad, left=len(decoded.names))
     facts = list(facts)
     if bad:
         facts.append(f"{len(bad):,} label files, entries or pictures that cannot be used are left out (data.skip_bad).")
@@ -100,26 +103,6 @@ def assemble(
         facts=[*told, *facts, *split_facts],
         bad=bad,
         findings=findings,
-    )
-
-
-def unlabelled(pictures: Sequence[str], used: Collection[str], what: str, mend: str) -> list[Finding]:
-    """Pictures without `what`, in folders where others have it."""
-    folders = {PurePosixPath(name).parent for name in used}
-    left = [name for name in pictures if name not in used and PurePosixPath(name).parent in folders]
-    if not left:
-        return []
-    text = f"{len(left):,} pictures have no {what} and are left out (first: '{left[0]}')."
-    return [Finding("warning", "no-labels", text, mend, {"files": left[:LISTED], "count": len(left)})]
-
-
-def refusal(bad: Sequence[Bad], others: int) -> Problem:
-    """What ends a training on files that cannot be used."""
-    shown = "; ".join(f"'{one.path}': {one.reason}" for one in bad[:3])
-    more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-    return Problem(
-        f"{len(bad):,} fault{'s' if len(bad) > 1 else ''} in the label files and {others:,} pictures: {shown}{more}. "
-        "Mend or remove what is meant, or go on without it with data.skip_bad=true."
     )
 
 

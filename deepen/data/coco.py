@@ -16,11 +16,12 @@ from typing import Literal
 
 from deepen.data import archives, documents, masks
 from deepen.data.box_checks import Labels
-from deepen.data.boxes import assemble, unlabelled
+from deepen.data.boxes import assemble
 from deepen.data.coco_file import CocoFile, Id, parse
 from deepen.data.coco_masks import load_masks
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, Pictures, parts_of, plain
+from deepen.data.faults import unlabelled
 from deepen.data.piles import Pile, pile_at
 from deepen.errors import Misuse, Problem
 

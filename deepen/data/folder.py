@@ -17,6 +17,7 @@ import torch
 from deepen.data import archives, loose
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.decode import Decoded, Shape, decode
+from deepen.data.faults import refused
 from deepen.data.image_files import ENDINGS
 from deepen.data.layout import Layout, lay_out, natural, typos
 from deepen.data.pictures import assemble, check_options
@@ -91,12 +92,8 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         digest = hashlib.sha256(f"{digest} {more.digest()}".encode()).hexdigest()
         facts.append(f"The test split is '{options.test}': {len(sealed.names):,} pictures.")
     if bad and not options.skip_bad:
-        shown = "; ".join(f"'{one.path}': {one.reason}" for one in bad[:3])
-        more_bad = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-        raise Problem(
-            f"{len(bad):,} picture{'s' if len(bad) > 1 else ''} of {len(bad) + len(rows):,} cannot be read: "
-            f"{shown}{more_bad}. Mend or remove them, or go on without them with data.skip_bad=true."
-        )
+        head = f"{len(bad):,} picture{'s' if len(bad) > 1 else ''} of {len(bad) + len(rows):,} cannot be read"
+        raise refused(head, bad, left=len(rows))
     if bad:
         facts.append(f"{len(bad):,} pictures that cannot be read are left out (data.skip_bad).")
     used = np.array([name is not None for name in classes])

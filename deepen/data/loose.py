@@ -16,6 +16,7 @@ import numpy as np
 from deepen.data import archives
 from deepen.data.dataset import Bad, Columns, Dataset, Sealed
 from deepen.data.decode import Decoded, Shape, decode, survey
+from deepen.data.faults import refused
 from deepen.data.image_files import ENDINGS, Header
 from deepen.data.pictures import check_options, normalised, picked, shared_out
 from deepen.data.piles import Listing, Pile, is_hidden, pile_at
@@ -117,7 +118,8 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         bad = [Bad(f"{pile.path}/{one.path}", one.reason) for one in decoded.bad]
     count = len(decoded.rows)
     if bad and (count == 0 or not options.skip_bad):
-        raise _unreadable(bad, count)
+        head = f"{len(bad):,} picture{'s' if len(bad) > 1 else ''} of {len(bad) + count:,} cannot be read"
+        raise refused(head, bad, left=count)
     if bad:
         facts.append(f"{len(bad):,} pictures that cannot be read are left out (data.skip_bad).")
     if count == 1:
@@ -208,15 +210,4 @@ def _whole(one: Header, longest: int | None) -> tuple[int, int, str]:
         height,
         width,
         f"It is brought from {one.height}x{one.width} to {height}x{width} (data.size is its longer side).",
-    )
-
-
-def _unreadable(bad: list[Bad], good: int) -> Problem:
-    shown = "; ".join(f"'{one.path}': {one.reason}" for one in bad[:3])
-    more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-    mend = (
-        "Mend or replace them." if good == 0 else "Mend or remove them, or go on without them with data.skip_bad=true."
-    )
-    return Problem(
-        f"{len(bad):,} picture{'s' if len(bad) > 1 else ''} of {len(bad) + good:,} cannot be read: {shown}{more}. {mend}"
     )

@@ -11,6 +11,7 @@ from deepen import recipe
 from deepen.data import mask_rows
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.decode import decode
+from deepen.data.faults import LISTED, refused
 from deepen.data.framed import FramedPreprocess, Letterbox
 from deepen.data.mask_rows import IGNORED, Labels, columns_of, framed_as, tiles
 from deepen.data.pictures import check_options, normalised
@@ -20,8 +21,6 @@ from deepen.errors import Misuse, Problem
 from deepen.spec import Mask, Spec
 
 USUAL_SIDE = 512
-LISTED = 100
-"""How many files a finding's details list."""
 FAR_APART = 4
 """Without names, numbers are counted anew where fewer than one in so many is used."""
 MANY = 32
@@ -79,14 +78,14 @@ def assemble(
         decoded = decode(pictures, Letterbox(options.size, options.channels, USUAL_SIDE), threads=options.threads)
     failed = {one.path: one for one in decoded.bad}
     if all(picture in failed for picture in decoded.names):
-        raise _refused(_at(pictures, bad, failed), 0)
+        raise _unusable(_at(pictures, bad, failed), 0)
     _, height, width, channels = decoded.rows.shape
     framing = framed_as(height, width, channels, tile=tile)
     masks, unusable = mask_rows.read(decoded, framing, labels, pictures.digest(), options.threads)
     failed |= {one.path: one for one in unusable}
     readable = [number for number, picture in enumerate(decoded.names) if picture not in failed]
     if not readable or ((bad or failed) and not options.skip_bad):
-        raise _refused(_at(pictures, bad, failed), len(readable))
+        raise _unusable(_at(pictures, bad, failed), len(readable))
     pixels = np.zeros(256, dtype=np.int64)
     for number in readable:
         pixels[list(masks.pixels[number])] += list(masks.pixels[number].values())
@@ -102,7 +101,7 @@ def assemble(
     good = np.array([number for number in readable if decoded.names[number] not in failed], dtype=np.int64)
     broken = _at(pictures, bad, failed)
     if broken and (not options.skip_bad or not len(good)):
-        raise _refused(broken, len(good))
+        raise _unusable(broken, len(good))
     told = [*facts, *decoded.facts, *classes.facts]
     if broken:
         told.append(f"{len(broken):,} pictures or masks that cannot be used are left out (data.skip_bad).")
@@ -211,11 +210,9 @@ def _at(pictures: Pile, bad: Sequence[Bad], failed: Mapping[str, Bad]) -> list[B
     return [*bad, *(Bad(f"{pictures.path}/{one.path}", one.reason) for one in failed.values())]
 
 
-def _refused(broken: Sequence[Bad], good: int) -> Problem:
-    shown = "; ".join(f"'{one.path}': {one.reason}" for one in broken[:3])
-    more = f"; and {len(broken) - 3:,} more" if len(broken) > 3 else ""
-    text = f"{len(broken):,} of {len(broken) + good:,} pictures or masks cannot be used: {shown}{more}."
-    return Problem(f"{text} Mend or remove them, or go on without them with data.skip_bad=true.")
+def _unusable(broken: Sequence[Bad], good: int) -> Problem:
+    head = f"{len(broken):,} of {len(broken) + good:,} pictures or masks cannot be used"
+    return refused(head, broken, left=good)
 
 
 def _colours(palette: Sequence[str], classes: Classes) -> list[str]:

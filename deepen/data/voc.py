@@ -21,6 +21,7 @@ from deepen.data.box_checks import Labels
 from deepen.data.boxes import assemble
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, class_name, plain
+from deepen.data.faults import unlabelled
 from deepen.data.image_files import ENDINGS
 from deepen.data.layout import SPLITS, natural
 from deepen.data.piles import pile_at
@@ -305,10 +306,5 @@ def _left_out(
             f"{len(without_part):,} pictures stand in no list of a part and are left out (first: '{without_part[0]}')."
         )
         findings.append(Finding("note", "no-part", text, "Add them to a list in ImageSets/Main, or leave it so."))
-    folders = {PurePosixPath(name).parent for name in used}
-    unlabelled = [name for name in pictures if name not in used and PurePosixPath(name).parent in folders]
-    if unlabelled:
-        text = f"{len(unlabelled):,} pictures have no XML file and are left out (first: '{unlabelled[0]}')."
-        mend = "Label them, or give a picture that shows nothing an XML file without objects."
-        findings.append(Finding("warning", "no-labels", text, mend, {"files": unlabelled[:100]}))
-    return findings
+    mend = "Label them, or give a picture that shows nothing an XML file without objects."
+    return [*findings, *unlabelled(pictures, used, "XML file", mend)]
