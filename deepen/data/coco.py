@@ -3,6 +3,9 @@
     annotations/instances_train2017.json, annotations/instances_val2017.json, train2017/*.jpg, val2017/*.jpg      or
     train/_annotations.coco.json beside train/*.jpg, valid/..., test/...      or one JSON file and `data.images=FOLDER`
 
+Boxes of crowds are left out, so that they are learnt as background; COCO's own programs ignore what is found in one, and
+precision measured here is that much lower on sets that have crowds.
+
 What stands in such a file, polygons too, is read by `parse` (`data/coco_file.py`).
 """
 
@@ -151,8 +154,8 @@ def gather(parsed: Mapping[str, CocoFile], pile: Pile) -> tuple[Labels, list[Bad
                 labels.box(owners[one.picture], one.corners, number, place)
     if crowds:
         text = (
-            f"{len(crowds):,} boxes stand for crowds (iscrowd) and are left out (first: {crowds[0]}); who finds one of "
-            "the crowd when evaluated is counted as wrong."
+            f"{len(crowds):,} boxes stand for crowds (iscrowd) and are left out (first: {crowds[0]}): they are learnt as "
+            "background, and what is found there counts as wrong, where COCO's own programs would ignore it."
         )
         findings.append(Finding("note", "crowds", text, "", {"count": len(crowds)}))
     return labels, bad, findings

@@ -6,6 +6,9 @@
 Corners are taken as edges, as labelImg, CVAT and Roboflow write them; the sets of the challenges themselves count pixels
 from 1, which puts their left and top edges one pixel too far in. XML comes from anyone: a document type, in which entities
 are declared, is refused, and nothing outside of the file is ever read.
+
+Objects marked as difficult are left out, so that they are learnt as background; the challenges' own programs ignore whoever
+finds one, and precision measured here is that much lower on sets that have them.
 """
 
 from __future__ import annotations
@@ -297,8 +300,8 @@ def _left_out(
     findings = []
     if difficult:
         text = (
-            f"{len(difficult):,} objects are marked as difficult and left out, as is usual (first: {difficult[0]}); who finds "
-            "one when evaluated is counted as wrong."
+            f"{len(difficult):,} objects are marked as difficult and left out (first: {difficult[0]}): they are learnt as "
+            "background, and who finds one counts as wrong, where the challenges' own programs would ignore it."
         )
         findings.append(Finding("note", "difficult", text, "", {"count": len(difficult)}))
     if without_part:

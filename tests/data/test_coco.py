@@ -160,7 +160,9 @@ def test_a_picture_in_two_files_is_held_out(scenes: Path) -> None:
 
 def test_crowds_are_left_out_and_counted(scenes: Path) -> None:
     change(scenes / "train/_annotations.coco.json", lambda content: content["annotations"][0].update(iscrowd=1))
-    assert "annotation 1 of train/_annotations.coco.json" in subjects(load(scenes))["crowds"]
+    told = subjects(load(scenes))["crowds"]
+    assert "annotation 1 of train/_annotations.coco.json" in told
+    assert "counts as wrong, where COCO's own programs would ignore it" in told
 
 
 def test_a_name_above_others_is_no_class(scenes: Path) -> None:

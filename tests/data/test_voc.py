@@ -153,6 +153,7 @@ def test_difficult_objects_are_left_out_and_counted(scenes: Path) -> None:
     row = [Path(dataset.train.origin(row)).stem for row in range(14)].index("00")
     assert (dataset.train["target"][row, :, 4] >= 0).sum() == 2
     assert "object 2 of Annotations/00.xml" in subjects(dataset)["difficult"]
+    assert "counts as wrong, where the challenges' own programs would ignore it" in subjects(dataset)["difficult"]
 
 
 def test_parts_of_an_object_are_not_taken_for_it() -> None:
