@@ -49,7 +49,7 @@ class Config:
 
     goal: Literal["ap50", "ap"] = "ap50"
     """Validation metric that decides which weights are best: with half of the box shared, or averaged over .50 to .95."""
-    threshold: float = 0.3
+    threshold: float = 0.4
     """Detections less sure than this are not told. What is measured does not depend on it."""
     overlap: float = 0.6
     """Of two detections of a class that share more than this (IoU), the less sure one goes."""
@@ -304,7 +304,7 @@ def _shown(batch: Batch) -> Tensor:
     height, width = batch["input"].shape[2:]
     if "size" not in batch:
         return batch["input"].new_tensor([[height, width]]).expand(len(batch["input"]), 2)
-    return batch["input"].new_tensor([fitted(*size, height, width) for size in batch["size"].tolist()])
+    return batch["input"].new_tensor([fitted(tall, wide, height, width) for tall, wide in batch["size"].tolist()])
 
 
 def _clipped(box: Tensor, height: Tensor, width: Tensor) -> Tensor:
