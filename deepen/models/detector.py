@@ -8,7 +8,6 @@ from RTMDet (Lyu et al., 2022).
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import final
@@ -17,13 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepen import registry
 from deepen.errors import Misuse, Problem
-from deepen.fields import convert
 from deepen.nn.backbone import Backbone
+from deepen.nn.borrowed import borrowed
 from deepen.nn.pyramid import STRIDES, Pyramid, cells, convolution, sides
 from deepen.nn.suits import pictures, positive
-from deepen.spec import Boxes, Category, Spec
+from deepen.spec import Boxes, Image, Spec
 
 SUMMARY = "one-stage detector without anchors on a small backbone of its own or any network with maps; for boxes"
 
@@ -160,50 +158,25 @@ def build(spec: Spec, config: Config) -> nn.Module:
         _check(config)
         backbone: Backbone = Small(image.channels, config.widths, config.blocks)
     else:
-        backbone = _named(config, spec, image.channels)
+        backbone = _named(config, image)
     model = Detector(backbone, spec.output.width, config.width, config.depth)
     _start(model)
     return model
 
 
-def _named(config: Config, spec: Spec, channels: int) -> Backbone:
-    """A network of the registry, without what only its own answer needs."""
+def _named(config: Config, image: Image) -> Backbone:
+    """A network of the registry, whose finest map is fine enough."""
     fresh = Config()
     for key in ("widths", "blocks"):
         if getattr(config, key) != getattr(fresh, key):
             raise Misuse(f"model.{key} is for model.backbone=small, and this is {config.backbone}: leave it out.")
-    entry = registry.find("model", config.backbone)
-    module = entry.load()
-    settings = module.Config()
-    for key, value in entry.preset.items():
-        setattr(settings, key, convert(settings, key, value, f"model.{key}"))
-    # A classifier needs two classes to be built; what answers is dropped below.
-    backbone = module.build(Spec(spec.input, Category(("a", "b"))), settings)
-    if not isinstance(backbone, Backbone):
-        raise Misuse(
-            f"model.backbone={config.backbone} is not usable: expected small, or a network that offers its maps, such as "
-            "resnet18."
-        )
+    backbone = borrowed(config.backbone, image, "small")
     if min(backbone.strides) > STRIDES[-1]:
         raise Misuse(
             f"model.backbone={config.backbone} is not usable: its finest map has a stride of {min(backbone.strides)} pixels, "
             f"expected {STRIDES[-1]} or less."
         )
-    _drop_unused(backbone, channels)
     return backbone
-
-
-def _drop_unused(backbone: Backbone, channels: int) -> None:
-    """Replace the modules whose parameters no map depends on: the head, and wide layers before it."""
-    backbone.set_submodule(backbone.head_name, nn.Identity())
-    shadow = copy.deepcopy(backbone).to("meta")  # neither memory nor arithmetic: only what a gradient would reach
-    reached = sum(one.sum() for one in shadow.maps(torch.empty(2, channels, 64, 64, device="meta")))
-    assert isinstance(reached, Tensor)
-    parameters = dict(shadow.named_parameters())
-    slopes = torch.autograd.grad(reached, list(parameters.values()), allow_unused=True)
-    for name, slope in zip(parameters, slopes, strict=True):
-        if slope is None:
-            backbone.set_submodule(name.rpartition(".")[0], nn.Identity())
 
 
 def _start(model: Detector) -> None:

@@ -8,20 +8,20 @@ same for any network, map and size. The network is frozen and belongs to nobody'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepen import registry
 from deepen.errors import Misuse, Problem, unknown
 from deepen.nn.backbone import Backbone
+from deepen.nn.borrowed import borrowed
 from deepen.pretrained.find import IMAGENET, find
 from deepen.pretrained.load import load
 from deepen.pretrained.published import IMAGENET as PUBLISHED
 from deepen.pretrained.published import MEAN, STD
 from deepen.pretrained.weights import Weights
-from deepen.spec import Category, Image, Spec
+from deepen.spec import Image
 
 AUTO = "auto"
 CHOICES = ("vgg19", "squeezenet1-0")
@@ -118,9 +118,8 @@ def seen_by(features: str, source: str, digest: str | None = None) -> tuple[Seen
                 "with task.weights a file of weights for it, or hf:owner/name."
             )
         name, weights = features, find(source, features)
-    network = _built(name)
+    network = borrowed(name, Image(3, TRAINED_SIZE, TRAINED_SIZE), AUTO, "task.features")
     load(network, weights, allow_partial=False, named_by="task.features")
-    _trim(network)
     return Seen(network, weights.mean or MEAN, weights.std or STD), name, weights
 
 
@@ -137,31 +136,3 @@ def _lying_here(digest: str | None) -> tuple[str, Weights]:
         f"Styles are compared by a network that was trained on photographs, and {missing} lie on this machine: "
         "task.features=vgg19 downloads one, task.features=NETWORK task.weights=FILE takes one of yours."
     )
-
-
-def _built(name: str) -> Backbone:
-    entry = registry.find("model", name)
-    module = entry.load()
-    config: Any = module.Config()
-    for key, value in {**entry.preset, **({"stem": "imagenet"} if hasattr(config, "stem") else {})}.items():
-        setattr(config, key, value)
-    side = TRAINED_SIZE
-    network = module.build(Spec(Image(3, side, side), Category(("one", "other"))), config)
-    if not isinstance(network, Backbone):
-        raise Misuse(
-            f"task.features={name} has no maps to compare pictures by: name a network such as {', '.join(CHOICES)}."
-        )
-    return network
-
-
-def _trim(network: Backbone) -> None:
-    """Let go of what only the network's own answer needs, most of VGG."""
-    used: set[nn.Module] = set()
-    hooks = [part.register_forward_hook(lambda part, *_: used.add(part)) for part in network.modules()]
-    with torch.no_grad():
-        network.eval().maps(torch.zeros(1, 3, 2 * SMALLEST, 2 * SMALLEST))
-    for hook in hooks:
-        hook.remove()
-    for name, part in list(network.named_modules()):
-        if part not in used and not list(part.children()) and list(part.parameters()):
-            network.set_submodule(name, nn.Identity())

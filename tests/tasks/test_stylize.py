@@ -19,9 +19,11 @@ from deepen.data.pixels import ImagePreprocess
 from deepen.errors import Misuse, Problem
 from deepen.models import canvas, squeezenet, stylenet
 from deepen.nn.backbone import Backbone
+from deepen.nn.borrowed import borrowed
 from deepen.spec import Category, Image, Nothing, Spec, Table
 from deepen.tasks import perceptual, stylize
 from deepen.tasks.perceptual import Seen, Style, content_distance, gram, variation
+from tests.models.built import build
 from tests.samples.loose import make, style
 
 SIDE = 48
@@ -90,15 +92,15 @@ def test_variation() -> None:
 
 @pytest.mark.parametrize("name", ["squeezenet1-1", "resnet18"])
 def test_maps_are_those_of_the_network_and_the_rest_of_it_is_let_go(name: str) -> None:
+    image = Image(3, 224, 224)
+    whole = build(name, Spec(image, Category(("a", "b"))))
+    assert isinstance(whole, Backbone)
     torch.manual_seed(0)
-    network = perceptual._built(name)
-    assert isinstance(network, Backbone)
+    network = borrowed(name, image, "auto")
+    assert sum(map(torch.numel, network.parameters())) < sum(map(torch.numel, whole.parameters()))
     x = torch.randn(1, 3, 64, 64)
-    expected = network.eval().maps(x)
-    before = sum(parameter.numel() for parameter in network.parameters())
-    perceptual._trim(network)
-    assert sum(parameter.numel() for parameter in network.parameters()) < before
-    assert all(torch.equal(one, other) for one, other in zip(network.maps(x), expected, strict=True))
+    maps = zip(network.eval().maps(x), whole.eval().maps(x), strict=True)
+    assert all(torch.equal(one, other) for one, other in maps)
     seen = Seen(network, (0.0,), (1.0,))
     assert max(network.strides[place] for place in seen.places) == 16
     assert network.strides[seen.content] == 4
@@ -223,8 +225,8 @@ def test_what_does_not_suit_is_said(tmp_path: Path) -> None:
             task.study(columns, preprocess)
     for options, words in (
         ({"features": "no-such"}, "no-such"),
-        ({"features": "mlp"}, "no maps to compare"),
-        ({"features": "quickcnn"}, "no maps to compare"),
+        ({"features": "mlp"}, "offers its maps"),
+        ({"features": "quickcnn"}, "offers its maps"),
         ({"features": "auto"}, r"task\.features"),
         ({"features": "squeezenet1-0"}, "(network's numbers|fits the network).*Name with task.features[^,]*$"),
         ({"features": "lenet", "weights": "imagenet"}, r"task\.features=lenet: .*task\.weights"),
