@@ -159,7 +159,8 @@ class Fit:
     """Samples in one update of the weights."""
     accumulate: int = 1
     """Work through a batch in this many parts, to save memory. The order of samples stays, and so does the result up to
-    rounding, but for what sees a whole batch (batch normalisation) or draws for one (dropout)."""
+    rounding, but for what sees a whole batch (batch normalisation), draws for one (dropout) or is divided by what a whole batch
+    holds (the loss of detection, by its boxes: parts with few of them then count for more)."""
     evaluate_epochs: float = 1
     """Passes between two looks at the validation split."""
     patience: int | None = None
