@@ -134,7 +134,7 @@ def losses(output: Tensor, assigned: Assigned) -> tuple[Tensor, Tensor]:
 class Detect(Supervised, Weighted, Places):
     """The target is float32 [B, M, 5], see `spec.Boxes`.
 
-    The loss is a sum over cells, divided by the weights of all cells of the batch that learn a box (as in FCOS, GFL and TOOD), not
+    The loss is a sum over cells, divided by the weights of all cells of the batch that learn a box (as in TOOD), not
     a mean over pictures. With `fit.accumulate` it is divided within each part, so that parts with few boxes count for more.
     """
 
