@@ -25,9 +25,6 @@ SUMMARY = "draws any picture anew in one pass, in a style that it has learnt (Jo
 SMALLEST = 16
 """Side of the smallest pictures: halved twice, edges can still be mirrored."""
 
-KEPT = 1.0
-"""Of the input, in deviations, before the sigmoid: that gives about the contrast of the picture."""
-
 
 @dataclass
 class Config:
@@ -64,14 +61,13 @@ class StyleNet(nn.Module):
         )
         last = nn.Conv2d(width, 3, 9)
         self.draw = nn.Sequential(nn.ReflectionPad2d(4), last)
-        self.keep = nn.Parameter(torch.full((1, 3, 1, 1), KEPT))
         with torch.no_grad():
-            last.weight.mul_(0.1)  # it starts with about the picture itself
+            last.weight.mul_(0.1)  # it starts near grey, where the sigmoid passes gradients on
 
     def forward(self, input: Tensor) -> Tensor:
         height, width = input.shape[2:]
         x = self.enlarge(self.change(self.shrink(input)))  # sides rounded up to a multiple of four
-        drawn: Tensor = self.draw(x)[:, :, :height, :width] + self.keep * input
+        drawn: Tensor = self.draw(x)[:, :, :height, :width]
         return drawn.sigmoid()
 
 
