@@ -36,7 +36,9 @@ WORTH = 0.92
 TRIAL_STEPS = 4
 MOST_SECONDS = 3.0
 MOST_SHARE = 0.06
-"""The trial may take this share of the expected training time, and never more than `MOST_SECONDS`."""
+MOST_STEPS = 20
+"""The trial may take this share of the expected training time, and never more than `MOST_SECONDS`, or, where steps are slow,
+than the time of so many of them."""
 SLOW = 0.2
 """Seconds of a step from which on a large network is tried on a part of its batch, of at least `FEWEST` samples."""
 FEWEST = 8
@@ -148,7 +150,7 @@ def choose(
         batches = [{name: rows[:size] for name, rows in batch.items()} for batch in batches]
         _time(model, Plan(), batches[:1], trial, device, seed)
     seconds, reference = _time(model, Plan(), batches, trial, device, seed)
-    budget = min(MOST_SECONDS, MOST_SHARE * seconds * whole_size / size * steps)
+    budget = min(max(MOST_SECONDS, MOST_STEPS * seconds), MOST_SHARE * seconds * whole_size / size * steps)
     if seconds * (len(batches) + 1) * 2 > budget:
         return _decide(
             Plan(), "the training is too short for trying others", seconds if size == whole_size else None, [this]
