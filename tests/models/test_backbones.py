@@ -10,7 +10,7 @@ from torch import nn
 from deepen.nn.backbone import Backbone, body_parameters
 
 BACKBONES = [name for name in NAMES if any(isinstance(sketch(name, label), Backbone) for label in suited(name)[:1])]
-LABELS = ("mnist", "cifar", "oblong", "photographs")
+LABELS = ("oblong", "photographs")
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -167,7 +167,7 @@ def test_small_form_keeps_all_names_and_most_shapes(name: str) -> None:
     assert set(other) <= {first} | {key for key in large if key.startswith("classifier.")}
 
 
-@pytest.mark.parametrize("size", [(1, 1, 1), (1, 8, 8), (3, 17, 64), (1, 64, 200), (3, 65, 97), (3, 131, 80)])
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 17, 64), (1, 65, 97)])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_takes_any_size_and_grey(name: str, size: tuple[int, int, int]) -> None:
     model = sketch(name, Spec(Image(*size), Quantity(("price",))))
