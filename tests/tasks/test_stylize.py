@@ -139,7 +139,7 @@ def test_a_network_learns_and_everything_is_measured() -> None:
     batch = {"input": preprocess.tensor(columns["input"])}
     with torch.no_grad():
         before = task.measure(task.score(model, batch))
-    update = Once(model, 0.01)
+    update = Once(model, 0.002)
     numbers = [task.step(model, batch, update) for _ in range(12)]
     with torch.no_grad():
         rows = task.score(model, batch)
