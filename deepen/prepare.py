@@ -204,7 +204,7 @@ def build(
         if isinstance(begin, Folder):
             prepared.start = transferring.begin_again(begin, model)
         else:
-            prepared.start = transferring.take_over(model, recipe, begin)
+            prepared.start = transferring.take_over(model, recipe, begin, getattr(dataset.spec.output, "names", ()))
     return prepared
 
 

@@ -6,7 +6,7 @@ A run keeps the weights that it began with (`start/`): it can be resumed when th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from deepen import registry
 from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem, did_you_mean
-from deepen.nn.backbone import SMALL, body_parameters
+from deepen.nn.backbone import SMALL, Backbone, body_parameters
 from deepen.pretrained.find import find
 from deepen.pretrained.load import Loaded, load
 from deepen.pretrained.weights import Weights
@@ -168,8 +168,8 @@ def _as_known(weights: Weights, settings: Mapping[str, Any], *, whole: bool) -> 
     return {f"data.{name}": value for name, value in wanted.items() if value is not None and name not in given}
 
 
-def take_over(model: nn.Module, recipe: Recipe, origin: Origin) -> Start:
-    """Bring weights into a network as the recipe says. Raises `Problem`."""
+def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequence[str]) -> Start:
+    """Bring weights into a network as the recipe says; `classes` are those that it is to tell apart. Raises `Problem`."""
     transfer = recipe.transfer
     body = body_parameters(model)
     if body is None:
@@ -178,7 +178,8 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin) -> Start:
             "as resnet18, or leave --pretrained out."
         )
     implied = [*origin.network, *origin.data]
-    loaded = load(model, origin.weights, allow_partial=transfer.allow_partial)
+    answering = classes if isinstance(model, Backbone) else ()  # what stands on a network answers in ways of its own
+    loaded = load(model, origin.weights, allow_partial=transfer.allow_partial, classes=answering)
     _whole(loaded, transfer)
     said = loaded.sentence
     total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)

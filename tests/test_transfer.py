@@ -131,7 +131,7 @@ def test_a_frozen_body_is_shipped_as_it_came(tmp_path: Path, weights: Path, mode
 
 @pytest.mark.parametrize("mode", ["all", "gradual"])
 def test_a_body_that_learns_moves_less_than_its_head(tmp_path: Path, weights: Path, mode: str) -> None:
-    run = train(tmp_path, weights, **MODES[mode])
+    run = train(tmp_path, weights, **MODES[mode] | {"fit.epochs": 8})
     started, ended = load_file(run.path / "start" / "start.safetensors"), shipped(run)
     assert all(torch.equal(value, body_of(started)[name]) for name, value in body_of(load_file(weights)).items())
 

@@ -11,6 +11,7 @@ from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deepen.nn.backbone import Backbone, Stem, begin, is_small, outputs_at
 from deepen.nn.suits import answers, pictures, share
@@ -43,6 +44,8 @@ LAYOUTS = {
     "1.0": Layout((96, 7), (0, 3, 7), 21),
     "1.1": Layout((64, 3), (0, 2, 4), 17),
 }
+IMAGENET = 1000
+"""Classes of the published weights."""
 SQUEEZES = (16, 16, 32, 32, 48, 48, 64, 64)
 """Channels that each fire module squeezes to; it answers with eight times as many."""
 
@@ -95,13 +98,14 @@ class SqueezeNet(Backbone):
                 layers.append(nn.MaxPool2d(3, 2, padding=1) if small else nn.MaxPool2d(3, 2, ceil_mode=True))
             layers.append(Fire(before, squeezed))
             before = 8 * squeezed
+        self.rectified, self.dropout = rectified, config.dropout
         self.features = nn.Sequential(*layers)
         self.places = (*places, len(layers) - 1)
         self.channels = (*sizes, before)
         self.strides = (1, 2, 4, 8) if small else (2, 4, 8, 16)
         scores = nn.Conv2d(before, width_out, 1)
         self.classifier = nn.Sequential(
-            nn.Dropout(config.dropout),
+            nn.Dropout(config.dropout) if rectified else nn.Identity(),
             scores,
             nn.ReLU() if rectified else nn.Identity(),
             nn.AdaptiveAvgPool2d(1),
@@ -109,22 +113,26 @@ class SqueezeNet(Backbone):
         )
         begin(self)
         if rectified and scores.bias is not None:
-            nn.init.ones_(scores.bias)  # a class whose scores start below zero would never be learnt
+            nn.init.ones_(scores.bias)  # above zero, where there is a gradient
 
     def body(self, input: Tensor) -> Tensor:
         answer: Tensor = self.features(input)
-        return answer
+        if self.rectified:
+            return answer
+        # Scores that are not rectified are linear in the map, and the mean may as well be taken before them.
+        return functional.dropout(answer, self.dropout, self.training).mean((2, 3), keepdim=True)
 
     def maps(self, input: Tensor) -> list[Tensor]:
         return outputs_at(self.features, input, self.places)
 
 
 def build(spec: Spec, config: Config) -> SqueezeNet:
-    """[B, C, H, W] -> [B, spec.output.width]. Scores of classes are rectified as in the paper, other answers are not."""
+    """[B, C, H, W] -> [B, spec.output.width]. Answers are rectified as in the paper where they are the scores of ImageNet's
+    thousand classes; with a few, one whose scores came to lie below zero would not be learnt any more."""
     image, width_out = pictures(spec, "squeezenet"), answers(spec, "squeezenet")
     share("dropout", config.dropout)
     small = is_small(config.stem, image)
     if not small:
         pictures(spec, "squeezenet", LAYOUTS[config.version].smallest, "model.stem=small")
-    rectified = isinstance(spec.output, Category)
+    rectified = isinstance(spec.output, Category) and spec.output.width == IMAGENET
     return SqueezeNet(image.channels, width_out, config, small=small, rectified=rectified)

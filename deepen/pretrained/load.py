@@ -11,6 +11,7 @@ from torch import Size, Tensor, nn
 from deepen.errors import Problem
 from deepen.nn.backbone import Backbone
 from deepen.pretrained import names
+from deepen.pretrained.classes import begin_rows, same
 from deepen.pretrained.weights import Weights
 
 ENOUGH = 0.95
@@ -39,10 +40,13 @@ class Loaded:
     """All of it, for people."""
 
 
-def load(model: nn.Module, weights: Weights, *, allow_partial: bool, named_by: str = MODEL) -> Loaded:
+def load(
+    model: nn.Module, weights: Weights, *, allow_partial: bool, named_by: str = MODEL, classes: Sequence[str] = ()
+) -> Loaded:
     """Copy weights into a network, or into its child `backbone` where they fit that better.
 
-    A head of another number of classes stays as it is. Raises `Problem` where less than 95 % of the numbers are found
+    A head of other classes begins at zero, which prefers none of them; those of its `classes` that the weights know by name
+    begin with their rows. Raises `Problem` where less than 95 % of the numbers are found
     (unless `allow_partial`), and for weights that are not finite. `named_by` is the setting that names the network.
     """
     broken = [name for name, value in weights.tensors.items() if not bool(torch.isfinite(value).all())]
@@ -55,7 +59,8 @@ def load(model: nn.Module, weights: Weights, *, allow_partial: bool, named_by: s
     below = getattr(model, "backbone", None)
     if isinstance(below, nn.Module):
         places.append(below)
-    fitted = max((_Fitted.of(place, weights.tensors) for place in places), key=lambda one: one.matched)
+    told_apart = tuple(classes), weights.names or ()
+    fitted = max((_Fitted.of(place, weights.tensors, *told_apart) for place in places), key=lambda one: one.matched)
     loaded = fitted.told(weights, "its backbone" if fitted.module is not model else "the network")
     if fitted.matched == 0 or (loaded.share < ENOUGH and not allow_partial):
         raise Problem(_too_little(loaded, weights, fitted.matched, named_by))
@@ -83,9 +88,18 @@ class _Fitted:
     steps: tuple[str, ...]
     head: str
     head_fits: bool
+    classes: tuple[str, ...]
+    """What the module's head tells apart, where known, and what the weights' head does."""
+    known: tuple[str, ...]
 
     @classmethod
-    def of(cls, module: nn.Module, tensors: Mapping[str, Tensor]) -> _Fitted:
+    def of(
+        cls,
+        module: nn.Module,
+        tensors: Mapping[str, Tensor],
+        classes: tuple[str, ...] = (),
+        known: tuple[str, ...] = (),
+    ) -> _Fitted:
         state = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
         head = head_of(module)
         shapes = {name: value.shape for name, value in state.items()}
@@ -97,7 +111,9 @@ class _Fitted:
             steps.append("the filters of its first layer summed over the three colours, for grey pictures")
         answering = [name for name in state if _is_in(name, head)]
         fits = bool(answering) and all(name in given and given[name].shape == state[name].shape for name in answering)
-        return cls(module, state, given, tuple(steps), head, fits)
+        if classes and known and classes != known:
+            fits = False  # as many, and others
+        return cls(module, state, given, tuple(steps), head, fits, classes, known)
 
     @property
     def answering(self) -> str | None:
@@ -123,6 +139,25 @@ class _Fitted:
         with torch.no_grad():
             for name in self.found:
                 self.state[name].copy_(self.given[name])
+        if self.classes and not self.head_fits and self._head():
+            for name in self._rows():
+                own, given = self.state[name], self.given.get(name)
+                if given is None or len(given) != len(self.known):
+                    own.zero_()
+                else:
+                    begin_rows(own, given, self.places)
+
+    @property
+    def places(self) -> dict[int, int]:
+        """Which class of the weights each of the module's own is, of those that they know by name."""
+        weight = self.answering
+        if weight is None or weight not in self.given or self.given[weight].shape[1:] != self.state[weight].shape[1:]:
+            return {}
+        return same(self.classes, self.known) if len(self.given[weight]) == len(self.known) else {}
+
+    def _rows(self) -> list[str]:
+        """The parameters of the head that have a row for each class."""
+        return [name for name in self.state if _is_in(name, self.head) and len(self.state[name]) == len(self.classes)]
 
     def told(self, weights: Weights, where: str) -> Loaded:
         counted, found = self.counted, set(self.found)
@@ -148,7 +183,16 @@ class _Fitted:
         if self.head_fits:
             return f"its head {self.head} with {len(self.state[weight])} answers was taken over"
         if weight in self.given and self.given[weight].shape[1:] == self.state[weight].shape[1:]:
-            return f"its head {self.head} is new, for {len(self.state[weight])} answers instead of {len(self.given[weight])}"
+            own, places = len(self.state[weight]), self.places
+            before = len(self.given[weight])
+            new = f"its head {self.head} is new, for {own} answers instead of {before}"
+            if own == before:
+                new = f"its head {self.head} is new, for {own} other classes"
+            if not places:
+                return new
+            pairs = [f"{self.classes[number]} as {self.known[place]!r}" for number, place in places.items()]
+            begin = "begins" if len(places) == 1 else "begin"
+            return f"{new}; {len(places)} of them {begin} with what the weights know of them ({_few(pairs)})"
         return f"its head {self.head} is new"
 
 

@@ -223,15 +223,16 @@ def test_the_stride_of_a_bottleneck_is_in_its_3x3_convolution() -> None:
     assert (block.conv1.stride, block.conv2.stride, block.conv3.stride) == ((1, 1), (2, 2), (1, 1))
 
 
-def test_squeezenet_rectifies_the_scores_of_classes_and_nothing_else() -> None:
+def test_squeezenet_rectifies_the_scores_of_imagenets_classes_and_nothing_else() -> None:
     size = Image(3, 32, 32)
-    classes = squeezenet.build(Spec(size, CIFAR.output), squeezenet.Config())
-    numbers = squeezenet.build(Spec(size, Quantity(("price",))), squeezenet.Config())
     x = torch.randn(4, 3, 32, 32)
-    nn.init.constant_(classes.classifier[1].bias, -100.0)
-    nn.init.constant_(numbers.classifier[1].bias, -100.0)
-    assert (classes(x) == 0).all()
-    assert (numbers(x) < -90).all()
+    thousand = Category(tuple(f"class {number}" for number in range(1000)))
+    for output, lowest in ((thousand, 0.0), (CIFAR.output, -90.0), (Quantity(("price",)), -90.0)):
+        model = squeezenet.build(Spec(size, output), squeezenet.Config())
+        nn.init.constant_(model.classifier[1].bias, -100.0)
+        answers = model(x)
+        assert answers.shape == (4, output.width)
+        assert (answers == 0).all() if output is thousand else (answers < lowest).all()
 
 
 def test_dropout_ends_with_training() -> None:
