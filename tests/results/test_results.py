@@ -78,6 +78,16 @@ GOALS = [
         90,
         "frozen ResNet-18 and head 93.5",
         THREE,
+        most_whole_seconds=60,
+    ),
+    Goal(
+        "bees and ants, head that begins with what the weights know of bee and ant",
+        "{work}/train data.test={work}/val --model squeezenet1-0 --pretrained {work}/named transfer=head",
+        "accuracy",
+        90,
+        "frozen ResNet-18 and head 93.5",
+        THREE,
+        most_whole_seconds=60,
     ),
     Goal(
         "bees and ants, the same network from scratch",
@@ -121,6 +131,9 @@ def test_reaches_its_target(goal: Goal, tmp_path: Path) -> None:
         pytest.skip("DEEPEN_DATA is not set: it names the folder with the real data")
     work = bees_and_ants(Path(data), tmp_path) if "{work}" in goal.words else tmp_path
     words = goal.words.format(data=data, work=work).split()
+    if "{work}/named" in goal.words:
+        names = f"{data}/weights/squeezenet1_0/imagenet_class_names.txt"
+        deepen(tmp_path, *f"convert imagenet --model squeezenet1-0 --names {names} --out {work}/named".split())
     values, whole, training = [], [], []
     for seed in goal.seeds:
         started = time.perf_counter()
