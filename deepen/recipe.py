@@ -105,6 +105,8 @@ class Augment:
     """Largest shift in pixels, each way."""
     flip: bool = False
     """Mirror left and right, every second picture."""
+    flip_vertical: bool = False
+    """Mirror top and bottom, every second picture: for what has no up and down, such as cells and aerial pictures."""
     rotate: float = 0.0
     """Largest rotation in degrees, each way."""
     scale: float = 0.0
@@ -122,7 +124,8 @@ class Augment:
     mosaic: float = 0.0
     """Share of pictures that are put together from four, for data with boxes."""
     padding: Literal["reflect", "zero"] = "reflect"
-    """What moves in from beyond the edge with shift, rotate and scale: the picture mirrored, or black."""
+    """What moves in from beyond the edge with shift, rotate and scale: the picture mirrored, or black. Pictures with boxes or
+    masks are not affected: there it is always the mean colour, since what stands in a mirrored margin has no box."""
 
 
 @dataclass

@@ -18,6 +18,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional as F
 
+from deepen.data.moves import flipped, move_by_index, move_on_cpu
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Augment
 from deepen.spec import Image, Input
@@ -43,6 +44,7 @@ def describe(config: Augment) -> str:
     parts = (
         (config.shift, f"shift up to {config.shift} px"),
         (config.flip, "mirror"),
+        (config.flip_vertical, "mirror top and bottom"),
         (config.rotate, f"rotate up to {config.rotate:g} degrees"),
         (config.scale, f"scale up to {config.scale:.0%}"),
         (config.crop, f"crop to {config.crop:.0%} of the area or more"),
@@ -78,19 +80,24 @@ class Augmenter:
         self._beta = {alpha: _beta_table(alpha) for alpha in (config.mixup, config.cutmix) if alpha}
 
     def stored(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        """Shift and mirror the stored rows `input` [B, H, W, C]; the batch itself when both are off."""
+        """Shift and mirror the stored rows `input` [B, H, W, C]; the batch itself when that is off."""
         config = self.config
-        if not (config.shift or config.flip):
-            return batch
-        rows = batch["input"]
+        if config.shift or config.flip:
+            batch = {**batch, "input": self._shift(batch["input"], generator)}
+        if config.flip_vertical:
+            chance = uniform(generator, (len(batch["input"]),), batch["input"].device)
+            batch = {**batch, "input": flipped(batch["input"], chance < 0.5, 1)}
+        return batch
+
+    def _shift(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        config = self.config
         count, device = len(rows), rows.device
         chance = 0.5 if config.flip else 0.0
         mirrored = torch.rand(count, generator=generator, device=generator.device).to(device) < chance
         span = (-config.shift, config.shift + 1)
         moves = torch.randint(*span, (2, count), generator=generator, device=generator.device).to(device)
         move = move_on_cpu if device.type == "cpu" else move_by_index
-        moved = move(rows, mirrored, moves[0], moves[1], config.shift, config.padding == "reflect")
-        return {**batch, "input": moved}
+        return move(rows, mirrored, moves[0], moves[1], config.shift, config.padding == "reflect")
 
     def tensor(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         """The changes to normalised pictures `input` [B, C, H, W], after `stored`.
@@ -213,58 +220,6 @@ class Augmenter:
         return {**batch, "input": x, "target_other": batch["target"].roll(1, 0), "mix": mix}
 
 
-def move_by_index(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, shift: int, reflect: bool) -> Tensor:
-    """Rows [B, H, W, C] where mirrored, then read at (h + down, w + right): reflected, or 0, beyond the edge.
-
-    One indexing for the whole batch, as an accelerator likes it.
-    """
-    count, height, width, _ = rows.shape
-    device = rows.device
-    line = torch.arange(height, device=device) + down[:, None]  # [B, H]
-    column = torch.arange(width, device=device) + right[:, None]  # [B, W]
-    inside = ((line >= 0) & (line < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
-    line, column = _reflected(line, height), _reflected(column, width)
-    column = torch.where(mirrored[:, None], width - 1 - column, column)
-    moved = rows[torch.arange(count, device=device)[:, None, None], line[:, :, None], column[:, None, :]]
-    return moved if reflect else moved * inside[..., None]
-
-
-def move_on_cpu(rows: Tensor, mirrored: Tensor, down: Tensor, right: Tensor, shift: int, reflect: bool) -> Tensor:
-    """`move_by_index` for uint8 as copies of whole lines of pixels, several times as fast on a CPU.
-
-    Lines are laid out with a margin of `shift` pixels; each line of the result is then one run of bytes of a wider
-    line. numpy copies such runs, and single pixels of the margins, as items of one wide type from any byte on, which
-    torch cannot address.
-    """
-    count, height, width, channels = rows.shape
-    source = rows.numpy().copy()
-    # Not rows[mirrored]: a boolean index copies number by number.
-    source[mirrored.numpy()] = rows.index_select(0, mirrored.nonzero().squeeze(1)).flip(2).numpy()
-    if not shift:
-        return torch.from_numpy(source)
-    wide, margin = (width + 2 * shift) * channels, shift * channels
-    lines = np.empty((count * height + 1, wide), dtype=np.uint8)  # the last line is what lies beyond a picture
-    lines[-1] = 0
-    body = lines[:-1].reshape(count, height, wide)
-    body[:, :, margin:-margin] = source.reshape(count, height, width * channels)
-    if reflect:
-        pixels = body.view(f"V{channels}")  # [B, H, W + 2 * shift]
-        for step in range(1, shift + 1):
-            pixels[:, :, shift - step] = pixels[:, :, shift + step]
-            pixels[:, :, shift + width - 1 + step] = pixels[:, :, shift + width - 1 - step]
-    else:
-        body[:, :, :margin] = body[:, :, -margin:] = 0
-    line = np.arange(height) + down.numpy()[:, None]  # [B, H]
-    inside = (line >= 0) & (line < height)
-    line = height - 1 - np.abs(height - 1 - np.abs(line)) + np.arange(count)[:, None] * height
-    if not reflect:
-        line[~inside] = count * height
-    starts = line * wide + (right.numpy()[:, None] * channels + margin)
-    run = width * channels
-    runs = np.ndarray((lines.size - run + 1,), dtype=f"V{run}", buffer=lines, strides=(1,))
-    return torch.from_numpy(runs[starts].view(np.uint8).reshape(source.shape))
-
-
 def paste(x: Tensor, other: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
     """Pictures [B, C, H, W] with a rectangle of `other` (pictures, or one number), from corners [B], end not included.
 
@@ -279,11 +234,6 @@ def paste(x: Tensor, other: Tensor, top: Tensor, left: Tensor, bottom: Tensor, r
     source = other.permute(0, 2, 3, 1).flatten(2) if other.ndim else other
     pasted = torch.where(tall[:, :, None] & wide[:, None, :], source, lines)
     return pasted.unflatten(2, (width, channels)).permute(0, 3, 1, 2)
-
-
-def _reflected(place: Tensor, size: int) -> Tensor:
-    """Places beyond an edge mirrored at the outermost pixel, which is not repeated."""
-    return size - 1 - (size - 1 - place.abs()).abs()
 
 
 def uniform(generator: torch.Generator, shape: tuple[int, ...], device: torch.device) -> Tensor:

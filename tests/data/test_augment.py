@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepen.data.augment import Augmenter, describe, move_by_index, move_on_cpu, off, paste
+from deepen.data.augment import Augmenter, describe, off, paste
+from deepen.data.moves import move_by_index, move_on_cpu
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Augment
 from deepen.spec import Image, Table
@@ -71,6 +72,33 @@ def test_stored_shifts_each_way_and_mirrors_half() -> None:
     columns = torch.bincount(at % 8, minlength=8) / 2000  # 3 -+ 2, mirrored 4 -+ 2
     assert columns[[0, 7]].sum() == 0
     assert torch.allclose(columns[1:7], torch.tensor([0.1, 0.2, 0.2, 0.2, 0.2, 0.1]), atol=0.05)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_stored_mirrors_top_and_bottom_of_half(flip: bool) -> None:
+    """A mark in one corner is then found in two, or in all four where left and right are mirrored too."""
+    rows = torch.zeros(2000, 8, 6, 3, dtype=torch.uint8)
+    rows[:, 1, 1] = 255
+    batch = {"input": rows}
+    made = augmenter(3, 8, 6, flip_vertical=True, flip=flip)
+    moved = made.stored(batch, draws())["input"]
+    assert torch.equal(moved, made.stored(batch, draws())["input"])
+    at = moved[..., 0].flatten(1).argmax(1)
+    counts = [int((at == 6 * line + column).sum()) for line in (1, 6) for column in ([1, 4] if flip else [1])]
+    assert sum(counts) == 2000
+    assert counts == pytest.approx([2000 / len(counts)] * len(counts), abs=80)
+    assert batch["input"] is rows
+    assert (rows[:, 1, 1] == 255).all()
+
+
+def test_the_mirror_of_top_and_bottom_leaves_other_draws_as_they_are() -> None:
+    rows = pictures(40, 3, 9, 13)
+    plain = augmenter(3, 9, 13, shift=2, flip=True).stored({"input": rows}, draws())["input"]
+    found = augmenter(3, 9, 13, shift=2, flip=True, flip_vertical=True).stored({"input": rows}, draws())["input"]
+    turned = [not torch.equal(found[i], plain[i]) for i in range(40)]
+    assert 8 < sum(turned) < 32
+    for i in range(40):
+        assert np.array_equal(found[i].numpy(), plain[i].numpy()[::-1] if turned[i] else plain[i].numpy())
 
 
 def test_stored_leaves_its_input_alone_and_does_nothing_when_off() -> None:
@@ -267,7 +295,7 @@ def test_targets_that_are_numbers_stay_beside_the_other() -> None:
 
 
 ALL = {"shift": 2, "flip": True, "rotate": 10.0, "scale": 0.1, "crop": 0.5, "colour": 0.3, "erase": 0.5, "mixup": 0.2}
-ALL |= {"cutmix": 1.0}
+ALL |= {"cutmix": 1.0, "flip_vertical": True}
 
 
 def test_a_batch_is_a_function_of_the_generator() -> None:
@@ -285,7 +313,7 @@ def test_a_batch_is_a_function_of_the_generator() -> None:
     )
 
 
-@pytest.mark.parametrize("setting", sorted(set(ALL) - {"shift", "flip"}))
+@pytest.mark.parametrize("setting", sorted(set(ALL) - {"shift", "flip", "flip_vertical"}))
 def test_each_change_keeps_shape_type_order_and_its_input(setting: str) -> None:
     x = normalised(10, 3, 9, 13)
     before = x.clone()
