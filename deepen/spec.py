@@ -77,12 +77,23 @@ class Quantity:
         return len(self.names)
 
 
+EMPTY = -1
+"""Instead of the class of a box: there is none."""
+
+
+def ignored(number: int, crowd: bool) -> int:
+    """What stands instead of class `number` for a box that is neither learnt nor measured: of one thing, or of a crowd, of
+    which any part may be found any number of times."""
+    return EMPTY - 1 - 2 * number - crowd
+
+
 @dataclass(frozen=True)
 class Boxes:
     """Things in a picture, each a box and a class: float32 tensor [B, M, 5], M the most that a picture has.
 
-    A row is left, top, right, bottom in pixels of the model's input, then the number of the class; -1 there means that the
-    row is empty. What models answer is said in `tasks/detect.py`.
+    A row is left, top, right, bottom in pixels of the model's input, then the number of the class. Below 0 it is nothing to
+    find: -1 (`EMPTY`) an empty row, less than that one that is ignored, see `ignored`. What models answer is said in
+    `tasks/detect.py`.
     """
 
     names: tuple[str, ...]

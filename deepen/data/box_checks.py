@@ -37,6 +37,7 @@ class Labels:
     corners: list[tuple[float, float, float, float]] = field(default_factory=list)
     """Left, top, right, bottom of each box in pixels of its picture."""
     classes: list[int] = field(default_factory=list)
+    """Of each box, below 0 where it is ignored (`spec.ignored`)."""
     places: list[str] = field(default_factory=list)
     """Where each box stands, for people: a file and a line or number in it."""
     relative: bool = False

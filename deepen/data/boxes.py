@@ -24,7 +24,7 @@ from deepen.data.piles import PartOfPile, Pile
 from deepen.data.splits import split
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
-from deepen.spec import Boxes, Spec
+from deepen.spec import EMPTY, Boxes, Spec
 
 
 def assemble(
@@ -65,8 +65,8 @@ def assemble(
     kept = np.array([number_of[one] for one in decoded.names], dtype=np.int64)  # of each row, its picture
     checked, found = check(labels, kept, np.array(decoded.sizes).reshape(-1, 2))
     findings = [*findings, *found, *typos(labels.names)]
-    counts = np.bincount(checked.classes, minlength=len(labels.names))
-    if not len(checked.classes):
+    counts = np.bincount(checked.classes[checked.classes >= 0], minlength=len(labels.names))
+    if not counts.any():
         raise Problem(
             f"'{pile.path}' has {len(decoded.names):,} pictures and no box that can be used: expected at least one box."
         )
@@ -91,7 +91,8 @@ def assemble(
         for part, index in parts.items()
     }
     preprocess = normalised(FramedPreprocess, columns["train"]["input"], options)
-    told = [_counted(kind, pile, counts, len(kept), labels.names), *decoded.facts, _sizes(target, height, width)]
+    told = [_counted(kind, pile, counts, len(kept), labels.names), *_ignored(checked.classes)]
+    told += [*decoded.facts, _sizes(target, height, width)]
     return Dataset(
         name=name,
         spec=Spec(preprocess.input, Boxes(tuple(labels.names))),
@@ -107,10 +108,10 @@ def assemble(
 
 
 def _targets(boxes: Checked, decoded: Decoded, framed: FramedPreprocess) -> torch.Tensor:
-    """The boxes in pixels of the rows, float32 [N, M, 5], class -1 where a row has no further box."""
+    """The boxes in pixels of the rows, float32 [N, M, 5], of class `EMPTY` where a row has no further box."""
     place = rank(boxes.rows)
     target = np.zeros((len(decoded.names), int(place.max()) + 1, 5), dtype=np.float32)
-    target[..., 4] = -1
+    target[..., 4] = EMPTY
     placed: dict[tuple[int, int], Any] = {size: framed.frame(*size) for size in set(decoded.sizes)}
     frames = np.array([(one.left, one.top, one.scale) for one in (placed[size] for size in decoded.sizes)])
     left, top, scale = frames[boxes.rows].T
@@ -125,9 +126,10 @@ def _split(
 ) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
     """Given parts, or parts in which pictures with the rarest classes keep their share.
 
-    A picture counts for the rarest class among its boxes, and those without boxes are a class of their own.
+    A picture counts for the rarest class among its boxes, and those without boxes are a class of their own, also where all
+    are ignored.
     """
-    counts = np.bincount(boxes.classes, minlength=len(names))
+    counts = np.bincount(boxes.classes[boxes.classes >= 0], minlength=len(names))
     rarest = np.full(count, len(names), dtype=np.int64)
     for number in np.argsort(-counts, kind="stable").tolist():
         rarest[boxes.rows[boxes.classes == number]] = number
@@ -141,6 +143,15 @@ def _counted(kind: str, pile: Pile, counts: NDArray[np.int64], pictures: int, na
     shown = ", ".join(f"{counts[number]:,} {names[number]}" for number in order[:6].tolist())
     more = f" and {len(names) - 6:,} more classes" if len(names) > 6 else ""
     return f"{what} of pictures with boxes ({kind}): {pictures:,} pictures, {counts.sum():,} boxes: {shown}{more}."
+
+
+def _ignored(classes: NDArray[np.int64]) -> list[str]:
+    """How many boxes are neither learnt nor measured, in words."""
+    kinds = (EMPTY - 1 - classes[classes < EMPTY]) % 2  # see `spec.ignored`
+    counts = ((int(kinds.sum()), "of crowds"), (int((1 - kinds).sum()), "of difficult objects"))
+    said = ", ".join(f"{count:,} {of}" for count, of in counts if count)
+    what = "no scores are learnt where they lie, and who finds one is neither right nor wrong"
+    return [f"Ignored boxes: {said}; {what}."] if said else []
 
 
 def _sizes(target: torch.Tensor, height: int, width: int) -> str:

@@ -3,8 +3,8 @@
     annotations/instances_train2017.json, annotations/instances_val2017.json, train2017/*.jpg, val2017/*.jpg      or
     train/_annotations.coco.json beside train/*.jpg, valid/..., test/...      or one JSON file and `data.images=FOLDER`
 
-Boxes of crowds are left out, so that they are learnt as background; COCO's own programs ignore what is found in one, and
-precision measured here is that much lower on sets that have crowds.
+Boxes of crowds are ignored, as by COCO's own programs: nothing is learnt inside, and what is found there is neither right nor
+wrong.
 
 What stands in such a file, polygons too, is read by `parse` (`data/coco_file.py`).
 """
@@ -22,11 +22,12 @@ from deepen.data.box_checks import Labels
 from deepen.data.boxes import assemble
 from deepen.data.coco_file import CocoFile, Id, parse
 from deepen.data.coco_masks import load_masks
-from deepen.data.dataset import Bad, Dataset, Finding
+from deepen.data.dataset import Bad, Dataset
 from deepen.data.documents import BrokenError, Pictures, parts_of, plain
 from deepen.data.faults import unlabelled
 from deepen.data.piles import Pile, pile_at
 from deepen.errors import Misuse, Problem
+from deepen.spec import ignored
 
 SUMMARY = "your pictures with boxes as COCO: a JSON file, or a folder or archive with JSON files and pictures"
 MOST_BYTES = 2**29
@@ -110,24 +111,22 @@ def load(source: str, options: Config, seed: int) -> Dataset:
         return load_masks(name, pile, parsed, classes.names, options, seed, digest=digest, bad=bad)
     if options.tile or options.ignore:
         raise Misuse("data.tile and data.ignore are for masks: leave them out, or add data.targets=masks.")
-    labels, broken, findings = gather(parsed, pile)
-    findings += unlabelled(
+    labels, broken = gather(parsed, pile)
+    findings = unlabelled(
         pile.listing().pictures, set(labels.pictures), "entry in a JSON file", "Add them, or leave it so."
     )
     bad = [*bad, *broken]
     return assemble(name, pile, labels, options, seed, kind="COCO", digest=digest, bad=bad, findings=findings)
 
 
-def gather(parsed: Mapping[str, CocoFile], pile: Pile) -> tuple[Labels, list[Bad], list[Finding]]:
-    """The labels of all files together, what of them cannot be used, and what is odd."""
+def gather(parsed: Mapping[str, CocoFile], pile: Pile) -> tuple[Labels, list[Bad]]:
+    """The labels of all files together, and what of them cannot be used."""
     labels = Labels()
     bad: list[Bad] = []
-    findings: list[Finding] = []
     parts = parts_of(list(parsed))
     numbers = _names(parsed, labels)
     pictures = Pictures(pile.listing().pictures)
     used: dict[str, str] = {}
-    crowds: list[str] = []
     # Held-out parts first: a picture that stands in two files is not learnt from.
     for name in sorted(parsed, key=lambda name: ("test", "validation", "train").index(parts[name])):
         owners: dict[Id, int] = {}
@@ -144,21 +143,13 @@ def gather(parsed: Mapping[str, CocoFile], pile: Pile) -> tuple[Labels, list[Bad
             used[found] = name
             owners[key] = labels.picture(found, parts[name], (image.height, image.width) if image.height else None)
         for one in parsed[name].annotations:
-            place = f"{one.place} of {name}"
             if one.corners is None:
                 bad.append(Bad(name, f"{one.place} has no bbox"))
-            elif one.crowd:
-                crowds.append(place)
             elif one.picture in owners:
                 number = numbers[parsed[name].categories[one.category]]
-                labels.box(owners[one.picture], one.corners, number, place)
-    if crowds:
-        text = (
-            f"{len(crowds):,} boxes stand for crowds (iscrowd) and are left out (first: {crowds[0]}): they are learnt as "
-            "background, and what is found there counts as wrong, where COCO's own programs would ignore it."
-        )
-        findings.append(Finding("note", "crowds", text, "", {"count": len(crowds)}))
-    return labels, bad, findings
+                number = ignored(number, crowd=True) if one.crowd else number
+                labels.box(owners[one.picture], one.corners, number, f"{one.place} of {name}")
+    return labels, bad
 
 
 def _names(parsed: Mapping[str, CocoFile], labels: Labels) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Augmentation for targets that lie in the picture, boxes and masks: what moves pixels moves them too.
 
-Four pictures put together (mosaic, YOLOv4, Bochkovskiy et al., 2020), mirror, shift, rotation and scale, a random part brought
+Four pictures put together (mosaic, YOLOv4, Bochkovskiy et al., 2020), mirrors, shift, rotation and scale, a random part brought
 to full size (crop, Szegedy et al., 2015), and what changes colours only. All moves of a picture are one affine map and one
 sampling. What moves in from beyond an edge is the mean colour, never the picture mirrored: things would stand in it that have
 no box. Everything drawn comes from the generator that is given, so that a batch is a function of (seed, step).
@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepen.data.augment import ASPECT, Augmenter, check, uniform
+from deepen.data.moves import flipped
 from deepen.errors import Misuse
 from deepen.recipe import Augment
-from deepen.spec import Image
+from deepen.spec import EMPTY, Image
 
 KEPT = 0.3
 """A box stays when this share of its area is still seen: less is hardly recognised, and would be learnt as a thing."""
@@ -69,9 +70,10 @@ class PlacedAugmenter:
         """Pictures put together and, where nothing else moves them, mirrored, as stored rows `input` [B, H, W, C]."""
         if self.config.mosaic:
             batch = assemble(batch, self._quarters(batch["input"], generator))
-        if self.config.flip and not self._moves:
-            chance = uniform(generator, (len(batch["input"]),), batch["input"].device)
-            batch = mirror(batch, chance < 0.5)
+        for asked, side in ((self.config.flip, 2), (self.config.flip_vertical, 1)):
+            if asked and not self._moves:
+                chance = uniform(generator, (len(batch["input"]),), batch["input"].device)
+                batch = mirror(batch, chance < 0.5, side)
         return batch
 
     def tensor(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -99,6 +101,9 @@ class PlacedAugmenter:
         config, (height, width) = self.config, x.shape[2:]
         draws = uniform(generator, (9, len(x)), x.device)
         mirrored = torch.where(draws[0] < 0.5, -1.0, 1.0) if config.flip else torch.ones_like(draws[0])
+        upright = torch.ones_like(draws[0])
+        if config.flip_vertical:
+            upright = torch.where(uniform(generator, (len(x),), x.device) < 0.5, -1.0, upright)
         right, down = ((draws[1:3] * 2 - 1) * config.shift).round()
         size = 1 + (draws[3] * 2 - 1) * config.scale
         angle = (draws[4] * 2 - 1) * math.radians(config.rotate)
@@ -110,7 +115,7 @@ class PlacedAugmenter:
         # About the centre turned, scaled and mirrored, then into the part of the picture that is kept.
         away_x, away_y = -width / 2 - right, -height / 2 - down
         row_x = torch.stack([cosine, -sine, cosine * away_x - sine * away_y]) * mirrored
-        row_y = torch.stack([sine, cosine, sine * away_x + cosine * away_y])
+        row_y = torch.stack([sine, cosine, sine * away_x + cosine * away_y]) * upright
         row_x[2] += width / 2
         row_y[2] += height / 2
         row_x, row_y = row_x * across, row_y * along
@@ -119,16 +124,17 @@ class PlacedAugmenter:
         return torch.stack([row_x, row_y]).permute(2, 0, 1)
 
 
-def mirror(batch: dict[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
-    """The stored rows and targets of a batch, left and right changed where `chosen`, bool [B]."""
+def mirror(batch: dict[str, Tensor], chosen: Tensor, side: int = 2) -> dict[str, Tensor]:
+    """The stored rows and targets of a batch where `chosen`, bool [B], with left for right (`side` 2) or top for bottom (1)."""
     rows, target = batch["input"], batch["target"]
-    changed = {"input": torch.where(chosen.view(-1, 1, 1, 1), rows.flip(2), rows)}
+    changed = {"input": flipped(rows, chosen, side)}
     if target.dtype == torch.uint8:
-        changed["target"] = torch.where(chosen.view(-1, 1, 1), target.flip(2), target)
+        changed["target"] = flipped(target, chosen, side)
     else:
+        low, high = (0, 2) if side == 2 else (1, 3)
         turned = target.clone()
-        turned[..., 0], turned[..., 2] = rows.shape[2] - target[..., 2], rows.shape[2] - target[..., 0]
-        turned = torch.where(target[..., 4:] >= 0, turned, target)
+        turned[..., low], turned[..., high] = rows.shape[side] - target[..., high], rows.shape[side] - target[..., low]
+        turned = torch.where(target[..., 4:] != EMPTY, turned, target)
         changed["target"] = torch.where(chosen.view(-1, 1, 1), turned, target)
     return batch | changed
 
@@ -176,24 +182,28 @@ def _gathered(target: Tensor, quarters: Quarters, source: Tensor, low: Tensor, s
     boxes = torch.where(quarters.chosen.view(-1, 1, 1), together, alone)
     room = min(4 * most, max(2 * most, ROOM))
     area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    order = torch.where(boxes[..., 4] >= 0, area, -1).argsort(dim=1, descending=True, stable=True)[:, :room]
+    # What is ignored comes after what is learnt.
+    worth = torch.where(boxes[..., 4] >= 0, area, torch.where(boxes[..., 4] == EMPTY, -1, 0))
+    order = worth.argsort(dim=1, descending=True, stable=True)[:, :room]
     return boxes.gather(1, order[..., None].expand(-1, -1, 5))
 
 
 def _empty(target: Tensor, count: int) -> Tensor:
     nothing = target.new_zeros(len(target), count, 5)
-    nothing[..., 4] = -1
+    nothing[..., 4] = EMPTY
     return nothing
 
 
 def cut(boxes: Tensor, edges: Tensor) -> Tensor:
-    """Boxes [..., 5] cut at left, top, right, bottom [..., 4]; empty where too little of them is left."""
+    """Boxes [..., 5] cut at left, top, right, bottom [..., 4]; empty where too little of them is left, and what is ignored where
+    nothing is."""
     before, number = boxes[..., :4], boxes[..., 4:]
     after = torch.cat([before[..., :2].maximum(edges[..., :2]), before[..., 2:].minimum(edges[..., 2:])], dim=-1)
     sides, whole = after[..., 2:] - after[..., :2], before[..., 2:] - before[..., :2]
-    stays = (sides.amin(-1) >= SMALLEST) & (sides.prod(-1) >= KEPT * whole.prod(-1)) & (number[..., 0] >= 0)
-    stays = stays[..., None]
-    return torch.cat([torch.where(stays, after, 0), torch.where(stays, number, -1)], dim=-1)
+    narrow, label = sides.amin(-1), number[..., 0]
+    enough = (narrow >= SMALLEST) & (sides.prod(-1) >= KEPT * whole.prod(-1)) & (label >= 0)
+    stays = (enough | (narrow > 0) & (label < EMPTY))[..., None]
+    return torch.cat([torch.where(stays, after, 0), torch.where(stays, number, EMPTY)], dim=-1)
 
 
 def move(batch: dict[str, Tensor], matrix: Tensor) -> dict[str, Tensor]:

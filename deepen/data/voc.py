@@ -7,8 +7,8 @@ Corners are taken as edges, as labelImg, CVAT and Roboflow write them; the sets 
 from 1, which puts their left and top edges one pixel too far in. XML comes from anyone: a document type, in which entities
 are declared, is refused, and nothing outside of the file is ever read.
 
-Objects marked as difficult are left out, so that they are learnt as background; the challenges' own programs ignore whoever
-finds one, and precision measured here is that much lower on sets that have them.
+Objects marked as difficult are ignored, as by the challenges' own programs: nothing is learnt where they lie, and who finds one
+is neither right nor wrong.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from deepen.data.layout import SPLITS, natural
 from deepen.data.piles import pile_at
 from deepen.errors import Problem
 from deepen.recipe import Data
+from deepen.spec import ignored
 
 SUMMARY = "your pictures with boxes as Pascal VOC: a folder or archive with an XML file for each picture"
 MOST_BYTES = 2**22
@@ -64,10 +65,9 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     parts, told, broken = _parts({name: content for name, content in files.items() if _list_of(name)})
     bad = [*bad, *broken]
     labels = Labels()
-    difficult: list[str] = []
     without_part: list[str] = []
     used: set[str] = set()
-    boxes: list[tuple[int, tuple[float, float, float, float], str, str]] = []
+    things: list[tuple[int, Thing, str]] = []
     folders = _folders(files)
     for name, content in files.items():
         if not name.lower().endswith(".xml"):
@@ -94,20 +94,22 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             continue
         owner = labels.picture(picture, part, annotation.size)
         for number, thing in enumerate(annotation.objects, 1):
-            if thing.difficult:
-                difficult.append(f"object {number} of {name}")
-            else:
-                boxes.append((owner, thing.corners, thing.name, f"object {number} of {name}"))
-    labels.names = sorted({name for _, _, name, _ in boxes}, key=natural)
+            things.append((owner, thing, f"object {number} of {name}"))
+    labels.names = sorted({thing.name for _, thing, _ in things if not thing.difficult}, key=natural)
     number_of = {name: number for number, name in enumerate(labels.names)}
-    for owner, corners, name, place in boxes:
-        labels.box(owner, corners, number_of[name], place)
+    classless: list[str] = []
+    for owner, thing, place in things:
+        if thing.name in number_of:
+            number = number_of[thing.name]
+            labels.box(owner, thing.corners, ignored(number, crowd=False) if thing.difficult else number, place)
+        else:
+            classless.append(place)
     bad += _missing(parts, used, bad)
     if not labels.pictures and not bad:
         raise Problem(
             f"'{source}' has no picture that an XML file belongs to: expected Annotations/ beside JPEGImages/."
         )
-    findings = [*told, *_left_out(difficult, without_part, used, pile.listing().pictures)]
+    findings = [*told, *_left_out(classless, without_part, used, pile.listing().pictures)]
     return assemble(
         archives.stem(pile.path.resolve()),
         pile,
@@ -295,15 +297,15 @@ def _missing(parts: Parts, used: Collection[str], bad: Sequence[Bad]) -> list[Ba
 
 
 def _left_out(
-    difficult: Sequence[str], without_part: Sequence[str], used: Collection[str], pictures: Sequence[str]
+    classless: Sequence[str], without_part: Sequence[str], used: Collection[str], pictures: Sequence[str]
 ) -> list[Finding]:
     findings = []
-    if difficult:
+    if classless:
         text = (
-            f"{len(difficult):,} objects are marked as difficult and left out (first: {difficult[0]}): they are learnt as "
-            "background, and who finds one counts as wrong, where the challenges' own programs would ignore it."
+            f"{len(classless):,} difficult objects are of classes that have no other (first: {classless[0]}): these are no "
+            "classes, and their objects are background."
         )
-        findings.append(Finding("note", "difficult", text, "", {"count": len(difficult)}))
+        findings.append(Finding("note", "difficult", text, "", {"count": len(classless)}))
     if without_part:
         text = (
             f"{len(without_part):,} pictures stand in no list of a part and are left out (first: '{without_part[0]}')."

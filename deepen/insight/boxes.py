@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as Pictures
 from torch import nn
 
 from deepen.data.dataset import Dataset
+from deepen.insight.boxed import Shown, Tile, board, key, overlaid
 from deepen.insight.charts import Series, line_chart
-from deepen.insight.ink import PALETTE, clean, colour, href, number, percent, shorten, svg, text, text_width
-from deepen.spec import Boxes
+from deepen.insight.ink import PALETTE, colour, number, percent, shorten, svg, text, text_width
+from deepen.spec import EMPTY, Boxes
 from deepen.tasks.base import Rows, Task
-from deepen.tasks.boxes import average_precision, curves, overlaps
+from deepen.tasks.boxes import NOTHING, average_precision, curves, kinds, overlaps
 from deepen.tasks.detect import Detect
 
 MOST_EXAMPLES = 6
@@ -33,22 +33,8 @@ MOST_CURVES = 8
 TOUCHES = 0.1
 """Share (IoU) from which a wrong box is about a thing that is there, and only badly placed (TIDE)."""
 
-MISSED, WRONG = 1, 3
-"""Places in the palette: orange and red."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A box as it is drawn."""
-
-    box: tuple[float, float, float, float]
-    """Left, top, right, bottom in pixels of the picture."""
-    words: str
-    """What is said of it, in the picture or on hover."""
-    colour: int
-    dashed: bool = False
-    named: bool = True
-    """Whether the words stand in the picture, where there is room."""
+MISSED, WRONG, IGNORED = 1, 3, 7
+"""Places in the palette: orange, red and grey."""
 
 
 def drawn(picture: Pictures.Image, answer: Mapping[str, Any]) -> str:
@@ -66,9 +52,9 @@ def drawn(picture: Pictures.Image, answer: Mapping[str, Any]) -> str:
     ]
     scale = min(1.0, 960 / max(picture.size)) if max(picture.size) > 320 else 320 / max(picture.size)
     width, height = picture.width * scale, picture.height * scale
-    legend, tall = _legend([(f"{name} ({_count(found, name)})", index) for index, name in enumerate(names)], width)
+    legend, tall = key([(f"{name} ({_count(found, name)})", index) for index, name in enumerate(names)], width)
     top = 12 + tall
-    body = legend + _picture(8, top, width, np.asarray(picture.convert("RGB")), boxes)
+    body = legend + overlaid(8, top, width, np.asarray(picture.convert("RGB")), boxes)
     said = ", ".join(f"{_count(found, name)} {name}" for name in names) or "nothing found"
     return svg(max(width + 16, 160), top + height + 8, body, f"{answer.get('input', '')}: {said}".removeprefix(": "))
 
@@ -85,15 +71,16 @@ def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Task) -> dict[st
         row for row in np.argsort([-value for value in weight], kind="stable")[:MOST_WORST].tolist() if weight[row]
     ]
     names = task.names
+    ignored = bool((rows["target"][..., 4] < EMPTY).any())
     sure = f"answers surer than {percent(task.config.threshold, 0)}"
     return {
-        "examples": _tiles(
+        "examples": board(
             "Answers for validation pictures",
             [_tile(dataset, row, _answers(rows, row, task)) for row in evenly],
             [(name, index) for index, name in enumerate(names[: len(PALETTE)])],
-            f"{sure}; dashed: the truth",
+            f"{sure}; dashed: the truth{', grey where it is ignored' if ignored else ''}",
         ),
-        "worst": _tiles(
+        "worst": board(
             "The most and surest mistakes",
             [_tile(dataset, row, [one.shown for one in judged[row][1]], *_summary(judged[row])) for row in worst],
             [("wrong", WRONG), ("missed", MISSED)],
@@ -131,7 +118,7 @@ def _judged(rows: Rows, row: int, task: Detect) -> tuple[int, list[Wrong]]:
     share = torch.where(there, share, 0)
     said = zip(rows["classes"][row][sure].tolist(), rows["scores"][row][sure].tolist(), strict=True)
     for i, (label, score) in enumerate(said):
-        if about[i] >= 0:
+        if about[i] != NOTHING:
             continue
         kind = _named_mistake(label, share[i], truth[:, 4], names)
         words = f"{names[label]} {percent(score, 0)}: {kind}"
@@ -154,10 +141,11 @@ def _named_mistake(label: int, share: torch.Tensor, labels: torch.Tensor, names:
 def _answers(rows: Rows, row: int, task: Detect) -> list[Shown]:
     """The truth of a picture and, over it, what was found."""
     truth = rows["target"][row]
-    boxes = [
-        Shown(_four(one), f"truth: {task.names[int(one[4])]}", int(one[4]), dashed=True, named=False)
-        for one in truth[truth[:, 4] >= 0]
-    ]
+    boxes = []
+    for one, label, ignored in zip(truth, *(kind.tolist() for kind in kinds(truth)[:2]), strict=True):
+        if label >= 0:
+            words = f"{'ignored' if ignored else 'truth'}: {task.names[label]}"
+            boxes.append(Shown(_four(one), words, IGNORED if ignored else label, dashed=True, named=False))
     sure = ((rows["scores"][row] > task.config.threshold) & (rows["classes"][row] >= 0)).nonzero().squeeze(1).tolist()
     for i in sure:
         label = int(rows["classes"][row, i])
@@ -173,91 +161,15 @@ def _summary(judged: tuple[int, list[Wrong]]) -> list[str]:
     return [", ".join(parts)]
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A picture with boxes and what stands under it."""
-
-    pixels: NDArray[np.uint8]
-    boxes: Sequence[Shown]
-    captions: Sequence[str]
-
-
 def _tile(dataset: Dataset, row: int, boxes: Sequence[Shown], *captions: str) -> Tile:
     return Tile(dataset.validation["input"][row].numpy(), boxes, [dataset.validation.origin(row), *captions])
-
-
-def _tiles(title: str, tiles: Sequence[Tile], legend: Sequence[tuple[str, int]], note: str) -> str:
-    """Pictures with boxes, two beside each other."""
-    side, gap, left, across = 392.0, 14.0, 12.0, 2
-    width = left + across * (side + gap)
-    key, tall = _legend(legend, width - 24, 12, 60)
-    parts = [text(left, 22, title, "title"), text(left, 42, note, "mute"), key]
-    y = 58 + tall
-    for start in range(0, len(tiles), across):
-        line = tiles[start : start + across]
-        height = max(side * one.pixels.shape[0] / one.pixels.shape[1] for one in line)
-        for place, one in enumerate(line):
-            x = left + place * (side + gap)
-            parts.append(_picture(x, y, side, one.pixels, one.boxes))
-            for number_, words in enumerate(one.captions):
-                parts.append(
-                    text(x, y + height + 15 + 16 * number_, shorten(words, side), "mute" if number_ else "", tip=words)
-                )
-        y += height + 16 * max(len(one.captions) for one in line) + 14
-    if not tiles:
-        parts.append(text(left, y + 14, "none", "mute"))
-        y += 28
-    return svg(width, y, "".join(parts), title)
-
-
-def _picture(x: float, y: float, width: float, pixels: NDArray[np.uint8], boxes: Sequence[Shown]) -> str:
-    """Pixels uint8 [H, W, C] with boxes over them."""
-    scale = width / pixels.shape[1]
-    height = pixels.shape[0] * scale
-    image = href(pixels, side=round(max(width, height) * 1.5))
-    parts = [f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" href="{image}"/>']
-    labels: list[str] = []
-    taken: list[tuple[float, float, float]] = []  # where words stand: left, right, base line
-    for one in boxes:
-        left, top, right, bottom = (side * scale for side in one.box)
-        dash = "stroke-dasharray:4 3;" if one.dashed else ""
-        size = f'width="{max(1.0, right - left):.1f}" height="{max(1.0, bottom - top):.1f}"'
-        style = f"fill:none;pointer-events:all;stroke:{colour(one.colour)};stroke-width:2;{dash}"
-        tip = f"<title>{clean(one.words)}</title>"
-        parts.append(f'<rect x="{x + left:.1f}" y="{y + top:.1f}" {size} rx="2" style="{style}">{tip}</rect>')
-        words = shorten(one.words, width)
-        wide = text_width(words, 11)
-        at = max(min(left, width - wide), 0.0)
-        for base in (top - 4, top + 12, bottom + 12, bottom - 4):
-            free = all(at > end or at + wide < start or abs(base - line) > 12 for start, end, line in taken)
-            if one.named and free and 10 <= base <= height - 3:
-                taken.append((at, at + wide, base))
-                halo = "font-size:11px;paint-order:stroke;stroke:var(--paper,#fff);stroke-width:3"
-                labels.append(f'<text x="{x + at:.1f}" y="{y + base:.1f}" style="{halo}">{clean(words)}</text>')
-                break
-    return "".join(parts + labels)  # words over every box
-
-
-def _legend(names: Sequence[tuple[str, int]], width: float, x: float = 12, y: float = 18) -> tuple[str, float]:
-    """Squares of colour with their names, in lines of `width`; returns how tall they are."""
-    parts, at, line = [], x, 0
-    for name, index in names:
-        said = shorten(name, 180)
-        taken = text_width(said) + 32
-        if at > x and at + taken > x + width:
-            at, line = x, line + 1
-        base = y + 18 * line
-        square = f'x="{at:.1f}" y="{base - 9:.1f}" width="10" height="10"'
-        parts.append(f'<rect {square} rx="2" style="fill:none;stroke-width:2;stroke:{colour(index)}"/>')
-        parts.append(text(at + 15, base, said, tip=name))
-        at += taken
-    return "".join(parts), 18.0 * (line + 1) if names else 0.0
 
 
 def _classes(rows: Rows, names: Sequence[str]) -> str:
     """How well each class is found, with how many boxes it has; the worst first where there are too many to show."""
     ones = torch.ones(1, len(rows["target"]))
-    each = average_precision(rows["scores"], rows["classes"], rows["right"], rows["counts"], ones)[0]
+    judged = (rows["scores"], rows["classes"], rows["right"], rows["ignored"], rows["counts"])
+    each = average_precision(*judged, ones)[0]
     counts = rows["counts"].sum(dim=0).tolist()
     values = each[:, 0].tolist()
     exact = each.mean(dim=1).tolist()
@@ -291,7 +203,8 @@ def _precision_recall(rows: Rows, names: Sequence[str]) -> str:
     """Of what is found how much is there, against how much of what is there is found; the commonest classes."""
     counts = rows["counts"].sum(dim=0)
     ones = torch.ones(1, len(rows["target"]))
-    parts = (rows["scores"], rows["classes"], rows["right"][..., :1], rows["counts"], ones)
+    first = (rows["right"][..., :1], rows["ignored"][..., :1])
+    parts = (rows["scores"], rows["classes"], *first, rows["counts"], ones)
     lines = []
     for i in counts.argsort(descending=True, stable=True)[:MOST_CURVES].sort().values.tolist():
         if not counts[i]:

@@ -3,7 +3,8 @@
 Boxes are left, top, right, bottom. Everything is tensor work on whole batches; where the order of boxes decides (matching), the
 loop goes over ranks, not over boxes. Matching and average precision are those of COCO (Lin et al., 2014), equal to what its
 own programs compute: a detection takes the free box of its class that it overlaps most, the last of equals, and precision is
-read at 101 recalls from an envelope that never rises.
+read at 101 recalls from an envelope that never rises. What takes no box but an ignored one is neither right nor wrong. Objects
+that Pascal VOC calls difficult are ignored in this way too; its own program lets several detections fall to one of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepen.spec import EMPTY
+
 THRESHOLDS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
 """How much must be shared for a detection to be right. As COCO makes them, to the last bit: shares can lie on them exactly."""
 RECALLS = torch.from_numpy(np.linspace(0.0, 1.0, 101))
@@ -24,6 +27,8 @@ CANDIDATES = 1000
 """Of the answers to a picture, at most the surest so many are compared with each other."""
 MOST = 100
 """Detections of a picture that are kept."""
+NOTHING = -1
+"""What a detection is about that is wrong, see `match`."""
 FLOOR = 0.01
 """Answers less sure than this are not looked at."""
 CHUNK = 4_000_000
@@ -64,6 +69,14 @@ def overlaps(one: Tensor, other: Tensor) -> Tensor:
     both = across.mul_(down)
     union = area(one).unsqueeze(-1) + area(other).unsqueeze(-2) - both
     return torch.where(union > 0, both / union, 0)
+
+
+def covered(one: Tensor, other: Tensor) -> Tensor:
+    """Which share of each of the first lies in each of the others: [..., M, 4] and [..., N, 4] -> [..., M, N], 0 for what has no
+    area."""
+    both, _ = shared(one.unsqueeze(-2), other.unsqueeze(-3))
+    whole = area(one).unsqueeze(-1)
+    return torch.where(whole > 0, both / whole, 0)
 
 
 def generalised_overlap(one: Tensor, other: Tensor) -> Tensor:
@@ -120,30 +133,51 @@ def pick(output: Tensor, overlap: float, floor: float = FLOOR) -> Found:
     return suppress(Found(output[..., :4].float().gather(1, cell), scores, classes), overlap)
 
 
+def kinds(truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of boxes [..., M, 5] as `spec.Boxes` has them the class, int64 [..., M] (-1 empty), whether it is ignored, and whether it
+    is a crowd, bool [..., M]."""
+    label = truth[..., 4].long()
+    ignored = label < EMPTY
+    code = EMPTY - 1 - label  # see `spec.ignored`
+    return torch.where(ignored, code // 2, label), ignored, ignored & (code % 2 == 1)
+
+
 def match(found: Found, truth: Tensor) -> Tensor:
-    """Which box each detection is right about, at each of `THRESHOLDS`: int64 [B, K, 10], -1 where it is wrong.
+    """Which box each detection is about, at each of `THRESHOLDS`: int64 [B, K, 10], -1 (`NOTHING`) where it is wrong, and -2 - j
+    where box j, which is ignored, makes it neither right nor wrong.
 
     `truth` is [B, M, 5] as `spec.Boxes` has it. From the surest on, each takes the free box of its class that it overlaps most,
-    if that is enough.
+    if that is enough; ignored ones only where no other is. A crowd is always free, and what counts is the share of the
+    detection that lies in it.
     """
-    thresholds = THRESHOLDS.to(truth.device)
+    thresholds = THRESHOLDS.to(truth.device).unsqueeze(1)
     truth = truth.flip(1)  # so that the first of equals is the last of those given
-    share = overlaps(found.boxes.double(), truth[..., :4].double())  # [B, K, M]
+    labels, ignored, crowd = (kind.unsqueeze(1) for kind in kinds(truth))  # [B, 1, M]
+    sides = found.boxes.double(), truth[..., :4].double()
+    share = overlaps(*sides)  # [B, K, M]
+    if crowd.any():
+        share = torch.where(crowd, covered(*sides), share)
     # An empty place is of class -1 on both sides, and is not to meet itself.
-    alike = (found.classes.unsqueeze(2) == truth[:, None, :, 4].long()) & (found.classes.unsqueeze(2) >= 0)
+    alike = (found.classes.unsqueeze(2) == labels) & (found.classes.unsqueeze(2) >= 0)
     share = torch.where(alike, share, -1.0)
     count, ranks, num_boxes = share.shape
-    about = torch.full((count, ranks, len(thresholds)), -1, device=truth.device)
+    about = torch.full((count, ranks, len(thresholds)), NOTHING, device=truth.device)
     if not num_boxes:
         return about
     taken = torch.zeros(count, len(thresholds), num_boxes, dtype=torch.bool, device=truth.device)
     number = torch.arange(num_boxes, device=truth.device)
+    apart = bool(ignored.any())
+    least = torch.full_like(thresholds, -8.0) if apart else thresholds
+    given = num_boxes - 1 - number
+    given = torch.where(ignored, NOTHING - 1 - given, given).expand(count, len(thresholds), num_boxes)
     for rank in range(ranks):
         free = torch.where(taken, -1.0, share[:, rank].unsqueeze(1))  # [B, 10, M]
+        if apart:  # of what is enough, ignored ones below all others
+            free = torch.where(free >= thresholds, free - 2 * ignored, -9.0)
         chosen = free.argmax(dim=2, keepdim=True)
-        enough = free.gather(2, chosen) >= thresholds.unsqueeze(1)
-        taken |= (number == chosen) & enough
-        about[:, rank] = torch.where(enough, num_boxes - 1 - chosen, -1).squeeze(2)
+        enough = free.gather(2, chosen) >= least
+        taken |= (number == chosen) & enough & ~crowd
+        about[:, rank] = torch.where(enough, given.gather(2, chosen), NOTHING).squeeze(2)
     return about
 
 
@@ -153,13 +187,14 @@ def count_boxes(truth: Tensor, num_classes: int) -> Tensor:
 
 
 def curves(
-    scores: Tensor, classes: Tensor, right: Tensor, counts: Tensor, weights: Tensor, label: int
+    scores: Tensor, classes: Tensor, right: Tensor, ignored: Tensor, counts: Tensor, weights: Tensor, label: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Precision and recall of a class, float64 [R, H] each, down to each of its H right detections: a pair for each threshold.
 
-    `scores` [N, K], `classes` [N, K] (-1 empty) and `right` bool [N, K, T] are of the detections of N pictures, `counts` [N, C]
-    of their boxes, and each row of `weights` [R, N] says how often each picture counts. A detection counts as often as its
-    picture. Only right ones can change the envelope of precision, so that it is computed there only.
+    `scores` [N, K], `classes` [N, K] (-1 empty), `right` and `ignored` bool [N, K, T] are of the detections of N pictures,
+    `counts` [N, C] of their boxes, and each row of `weights` [R, N] says how often each picture counts. A detection counts as
+    often as its picture, and not at all where it is ignored. Only right ones can change the envelope of precision, so that it is
+    computed there only.
     """
     picture, rank = (classes == label).nonzero(as_tuple=True)
     order = scores[picture, rank].sort(descending=True, stable=True).indices
@@ -170,22 +205,27 @@ def curves(
     for step in range(right.shape[2]):
         hits = right[picture, rank, step].nonzero().squeeze(1)
         found = drawn[:, hits].cumsum(dim=1)
+        apart = ignored[picture, rank, step]
+        told = (drawn * ~apart).cumsum(dim=1) if apart.any() else said
         # Of pictures that were not drawn nothing is said and nothing is right: that is no precision.
-        yield found / said[:, hits].clamp(min=1e-300), found / total.unsqueeze(1)
+        yield found / told[:, hits].clamp(min=1e-300), found / total.unsqueeze(1)
 
 
-def average_precision(scores: Tensor, classes: Tensor, right: Tensor, counts: Tensor, weights: Tensor) -> Tensor:
+def average_precision(
+    scores: Tensor, classes: Tensor, right: Tensor, ignored: Tensor, counts: Tensor, weights: Tensor
+) -> Tensor:
     """Average precision, float64 [R, C, T], NaN for a class without boxes. See `curves`."""
     most = int(
         torch.bincount(classes.flatten() + 1, minlength=2)[1:].amax()
     )  # of one class: it is all that is held at once
     part = max(1, CHUNK // max(1, most))
     if len(weights) > part:
-        return torch.cat([average_precision(scores, classes, right, counts, some) for some in weights.split(part)])
+        rest = (scores, classes, right, ignored, counts)
+        return torch.cat([average_precision(*rest, some) for some in weights.split(part)])
     num_classes = counts.shape[1]
     answer = torch.zeros(len(weights), num_classes, right.shape[2], dtype=torch.float64)
     for label in range(num_classes):
-        for step, (precision, recall) in enumerate(curves(scores, classes, right, counts, weights, label)):
+        for step, (precision, recall) in enumerate(curves(scores, classes, right, ignored, counts, weights, label)):
             if precision.shape[1]:
                 answer[:, label, step] = read(precision, recall).mean(dim=1)
     there = weights.double() @ counts.double() > 0  # [R, C]

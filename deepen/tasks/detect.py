@@ -3,9 +3,7 @@
 Models answer with float [B, N, 4 + C], for each of N cells left, top, right, bottom in pixels of the input and a logit per
 class, and say with `cells(height, width)` -> float [N, 3] where the cells are: x and y of the centre, and the stride.
 
-Which cells learn a box is decided by what they answer now (task alignment, TOOD, Feng et al., 2021): those inside whose score
-and fit together are best. What they learn is a score that stands for class and fit at once (quality focal loss, GFL, Li et
-al., 2020) and the box (GIoU loss, Rezatofighi et al., 2019).
+Which cells learn a box, and how, is in `tasks/assignment.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from deepen.data.dataset import Columns
 from deepen.data.framed import fitted
@@ -25,16 +22,13 @@ from deepen.errors import Misuse, Problem
 from deepen.nn.pyramid import num_cells
 from deepen.spec import Boxes, Image, Spec
 from deepen.tasks import boxes
+from deepen.tasks.assignment import assign, losses
 from deepen.tasks.base import Batch, Goal, Places, Rows, Supervised
 from deepen.tasks.boxes import Found
 from deepen.tasks.measures import Weighted, mean, once
 
 SUMMARY = "which things lie in a picture, and where"
 
-PER_BOX = 13
-"""Cells that learn a box, at most (TOOD)."""
-SCORE_POWER, FIT_POWER = 0.5, 6.0
-"""How score and fit count in the choice of cells; powers of YOLOv8, whose score decides less than TOOD's."""
 BOX_SHARE = 2.0
 """Weight of the loss of the boxes beside that of the scores (GFL)."""
 PART = 32
@@ -71,65 +65,6 @@ def build(spec: Spec, config: Config) -> Detect:
     return Detect(spec, config)
 
 
-@dataclass(frozen=True)
-class Assigned:
-    """What each cell is to learn."""
-
-    boxes: Tensor
-    """float [B, N, 4]"""
-    scores: Tensor
-    """float [B, N, C], 0 where there is nothing to find."""
-
-    @property
-    def weights(self) -> Tensor:
-        """How much each cell's box counts: float [B, N]."""
-        return self.scores.sum(dim=2)
-
-
-@torch.no_grad()
-def assign(output: Tensor, cells: Tensor, truth: Tensor) -> Assigned:
-    """The cells that learn each box, from a model's output [B, N, 4 + C], its cells [N, 3] and boxes [B, M, 5].
-
-    Among the cells inside a box, those with the largest score^a * overlap^b learn it; a cell that several boxes claim goes to
-    the one it overlaps most. Their target is that product, scaled so that a box's best cell learns its best overlap.
-    """
-    told, scores = output[..., :4], output[..., 4:].sigmoid()
-    num_classes = scores.shape[2]
-    box, label = truth[..., :4], truth[..., 4].long()
-    overlap = boxes.overlaps(box, told)  # [B, M, N]
-    # A box smaller than a cell has none inside: to each level it is at least as large as a cell of it.
-    x, y, stride = cells.unbind(1)
-    middle = (box[..., :2] + box[..., 2:]).unsqueeze(2) / 2  # [B, M, 1, 2]
-    half = (box[..., 2:] - box[..., :2]).unsqueeze(2) / 2
-    inside = (x - middle[..., 0]).abs() < torch.maximum(half[..., 0], stride / 2)
-    inside &= (y - middle[..., 1]).abs() < torch.maximum(half[..., 1], stride / 2)
-    inside &= (label >= 0).unsqueeze(2)
-    score = scores.mT.gather(1, label.clamp(min=0).unsqueeze(2).expand(-1, -1, scores.shape[1]))  # [B, M, N]
-    aligned = torch.where(inside, score**SCORE_POWER * overlap**FIT_POWER, 0)
-    # The last of the best is the bar, which equals pass together.
-    bar = aligned.topk(min(PER_BOX, aligned.shape[2]), dim=2).values[..., -1:]
-    chosen = (aligned >= bar) & (aligned > 0)
-    claim = torch.where(chosen, overlap, 0)
-    owner = claim.argmax(dim=1, keepdim=True)  # [B, 1, N]
-    chosen &= torch.zeros_like(chosen).scatter_(1, owner, True)
-    aligned, overlap = torch.where(chosen, aligned, 0), torch.where(chosen, overlap, 0)
-    scale = overlap.amax(dim=2, keepdim=True) / aligned.amax(dim=2, keepdim=True).clamp(min=1e-30)
-    quality = (aligned * scale).amax(dim=1)  # [B, N]
-    owner = owner.squeeze(1)
-    kinds = label.clamp(min=0).gather(1, owner)
-    wanted = F.one_hot(kinds, num_classes) * quality.unsqueeze(2)
-    return Assigned(box.gather(1, owner.unsqueeze(2).expand(-1, -1, 4)), wanted)
-
-
-def losses(output: Tensor, assigned: Assigned) -> tuple[Tensor, Tensor]:
-    """Of each picture, summed over its cells: quality focal loss of the scores and GIoU loss of the boxes, float [B] each."""
-    logits = output[..., 4:]
-    off = (assigned.scores - logits.sigmoid()).square()
-    scores = (off * F.binary_cross_entropy_with_logits(logits, assigned.scores, reduction="none")).sum(dim=(1, 2))
-    fit = boxes.generalised_overlap(output[..., :4], assigned.boxes)
-    return scores, ((1 - fit) * assigned.weights).sum(dim=1)
-
-
 @final
 class Detect(Supervised, Weighted, Places):
     """The target is float32 [B, M, 5], see `spec.Boxes`.
@@ -164,9 +99,9 @@ class Detect(Supervised, Weighted, Places):
 
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: what was found, `boxes` float32 [B, 100, 4], `scores` [B, 100] and `classes` int64 [B, 100] (-1 empty), whether
-        it is `right` bool [B, 100, 10] at each of COCO's thresholds, and `about` which box at the first, int64 [B, 100] (-1
-        none); what is there, `target` [B, M, 5] and `counts` [B, C]; and `loss` [B] with its `weight`, whose sums' ratio is the
-        loss."""
+        it is `right` or `ignored`, bool [B, 100, 10] at each of COCO's thresholds, and `about` which box at the first, int64
+        [B, 100] as `boxes.match` has it; what is there, `target` [B, M, 5] and `counts` [B, C]; and `loss` [B] with its
+        `weight`, whose sums' ratio is the loss."""
         parts = zip(*(whole.split(PART) for whole in (batch["input"], batch["target"], _shown(batch))), strict=True)
         rows = [self._score(model, *part) for part in parts]
         return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
@@ -184,6 +119,7 @@ class Detect(Supervised, Weighted, Places):
             "scores": found.scores,
             "classes": found.classes,
             "right": about >= 0,
+            "ignored": about < boxes.NOTHING,
             "about": about[..., 0],
             "target": target,
             "counts": boxes.count_boxes(target, len(self.names)),
@@ -201,9 +137,8 @@ class Detect(Supervised, Weighted, Places):
         return metrics
 
     def weighted(self, rows: Rows, weights: Tensor) -> dict[str, Tensor]:
-        each = boxes.average_precision(
-            rows["scores"], rows["classes"], rows["right"], rows["counts"], weights
-        )  # [R, C, 10]
+        judged = (rows["scores"], rows["classes"], rows["right"], rows["ignored"], rows["counts"])
+        each = boxes.average_precision(*judged, weights)  # [R, C, 10]
         whole = each.nanmean(dim=1)  # over the classes that occur
         metrics = {"ap50": whole[:, 0], "ap": whole.mean(dim=1), "ap75": whole[:, 5]}
         metrics |= {f"ap50/{name}": each[:, number, 0] for number, name in enumerate(self.names)}
@@ -217,10 +152,12 @@ class Detect(Supervised, Weighted, Places):
         assert self._usual is not None, "study() comes before baseline()"
         count, usual = len(rows["target"]), self._usual
         constant = Found(*(part.expand(count, *part.shape[1:]) for part in (usual.boxes, usual.scores, usual.classes)))
+        about = boxes.match(constant, rows["target"])
         said = {
             "scores": constant.scores,
             "classes": constant.classes,
-            "right": boxes.match(constant, rows["target"]) >= 0,
+            "right": about >= 0,
+            "ignored": about < boxes.NOTHING,
         }
         return once(self, {**said, "target": rows["target"], "counts": rows["counts"]})
 

@@ -14,7 +14,9 @@ from deepen.data.boxes import assemble
 from deepen.data.dataset import Bad, Dataset
 from deepen.data.piles import pile_at
 from deepen.errors import Misuse, Problem
+from deepen.insight.audit import audit
 from deepen.recipe import Data
+from deepen.spec import ignored
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +153,22 @@ def test_pictures_without_boxes_stay_and_are_counted(tmp_path: Path) -> None:
     assert len(all_rows(dataset)) == 9
     assert subjects(dataset)["no-boxes"].startswith("1 of 9 pictures have no box")
     assert dataset.facts[0] == "A folder of pictures with boxes (tests): 9 pictures, 8 boxes: 8 a."
+
+
+def test_a_picture_with_nothing_but_ignored_boxes_stays(tmp_path: Path) -> None:
+    sizes = {f"{number}.png": (10, 10) for number in range(8)}
+    labels = labelled((1, 1, 5, 5), (2, 2, 9, 9), (0, 0, 9, 9), (0, 0, 0, 0))
+    labels.classes[:4] = [ignored(0, crowd=True), ignored(0, crowd=False), ignored(0, crowd=False), ignored(0, True)]
+    dataset = made(lay(tmp_path / "some", sizes), labels)
+    target = all_rows(dataset)["0.png"][1]
+    assert target.tolist() == [[1, 1, 5, 5, -3], [2, 2, 9, 9, -2], [0, 0, 9, 9, -2]]
+    assert len(all_rows(dataset)) == 8
+    assert "Ignored boxes: 1 of crowds, 2 of difficult objects;" in " ".join(dataset.facts)
+    assert "7 boxes: 7 a." in dataset.facts[0]
+    assert "no-boxes" not in subjects(dataset)
+    assert "line 4 of 0.txt" in subjects(dataset)["boxes-empty"]
+    findings = audit(dataset, seed=0)
+    assert not any(one.level == "error" and "box" in one.text for one in findings)
 
 
 def test_a_set_without_any_box_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from deepen.data.dataset import Dataset
 from deepen.data.documents import BrokenError
 from deepen.errors import Problem
 from deepen.sources import load as load_source
+from deepen.spec import ignored
 from tests.samples import coco as sample
 
 
@@ -158,11 +159,16 @@ def test_a_picture_in_two_files_is_held_out(scenes: Path) -> None:
     assert sizes(load(scenes, skip_bad=True)) == [14, 5, 5]
 
 
-def test_crowds_are_left_out_and_counted(scenes: Path) -> None:
+def test_crowds_are_ignored_and_counted(scenes: Path) -> None:
+    before = load(scenes)
     change(scenes / "train/_annotations.coco.json", lambda content: content["annotations"][0].update(iscrowd=1))
-    told = subjects(load(scenes))["crowds"]
-    assert "annotation 1 of train/_annotations.coco.json" in told
-    assert "counts as wrong, where COCO's own programs would ignore it" in told
+    dataset = load(scenes)
+    found, given = dataset.train["target"], before.train["target"]
+    ((row, place),) = (found != given).any(dim=2).nonzero().tolist()
+    assert torch.equal(found[row, place, :4], given[row, place, :4])
+    assert found[row, place, 4] == ignored(int(given[row, place, 4]), crowd=True)
+    assert any(fact.startswith("Ignored boxes: 1 of crowds;") for fact in dataset.facts)
+    assert not any(fact.startswith("Ignored boxes") for fact in before.facts)
 
 
 def test_a_name_above_others_is_no_class(scenes: Path) -> None:

@@ -77,23 +77,53 @@ def close(found: Tensor, expected: list[list[float]]) -> bool:
 
 
 @pytest.mark.parametrize("make", [batch, masked])
-def test_mirror_is_left_for_right(make: Any) -> None:
+@pytest.mark.parametrize("side", [1, 2])
+def test_mirror_is_left_for_right_or_top_for_bottom(make: Any, side: int) -> None:
     given = make()
     chosen = torch.arange(7) % 2 == 0
-    found = mirror(given, chosen)
+    found = mirror(given, chosen, side)
+    turn = np.s_[::-1] if side == 1 else np.s_[:, ::-1]
     for i in range(7):
         if not chosen[i]:
             assert torch.equal(found["input"][i], given["input"][i])
             assert torch.equal(found["target"][i], given["target"][i])
             continue
-        assert np.array_equal(found["input"][i].numpy(), given["input"][i].numpy()[:, ::-1])
+        assert np.array_equal(found["input"][i].numpy(), given["input"][i].numpy()[turn])
         if make is masked:
-            assert np.array_equal(found["target"][i].numpy(), given["target"][i].numpy()[:, ::-1])
+            assert np.array_equal(found["target"][i].numpy(), given["target"][i].numpy()[turn])
         else:
             expected = [
-                [17 - right, top, 17 - left, bottom, c] for left, top, right, bottom, c in kept(given["target"][i])
+                [left, 12 - bottom, right, 12 - top, c] if side == 1 else [17 - right, top, 17 - left, bottom, c]
+                for left, top, right, bottom, c in kept(given["target"][i])
             ]
             assert close(found["target"][i], expected)
+
+
+@pytest.mark.parametrize("make", [batch, masked])
+def test_mirrors_alone_are_those_of_an_affine_map(make: Any) -> None:
+    """What is mirrored pixel by pixel is what the sampling does with nothing but mirrors."""
+    given = make(16)
+    made = augmenter(3, 12, 17, flip=True, flip_vertical=True)
+    found = normalised(made.stored(given, draws(6)))
+    assert torch.equal(found["input"], normalised(made.stored(given, draws(6)))["input"])
+    four = {
+        (across, along): move(
+            normalised(given),
+            torch.tensor([[across, 0.0, 17.0 * (across < 0)], [0, along, 12.0 * (along < 0)]]).expand(16, 2, 3),
+        )
+        for across in (1, -1)
+        for along in (1, -1)
+    }
+    seen = set()
+    for i in range(16):
+        (which,) = [key for key, one in four.items() if torch.allclose(one["input"][i], found["input"][i], atol=1e-4)]
+        seen.add(which)
+        if make is masked:
+            assert torch.equal(four[which]["target"][i], found["target"][i])
+        else:
+            expected = [one for row in kept(found["target"][i]) if (one := plain_cut(row, (0, 0, 17, 12)))]
+            assert close(four[which]["target"][i], expected)
+    assert len(seen) == 4
 
 
 def quarters(count: int, height: int, width: int, seed: int = 1) -> Quarters:
@@ -182,6 +212,33 @@ def test_a_box_stays_when_enough_of_it_is_seen() -> None:
         assert close(found[row : row + 1], [] if expected is None else [expected])
 
 
+def test_what_is_ignored_moves_like_a_box_and_stays_while_any_of_it_is_seen() -> None:
+    given = batch()
+    given["target"] = torch.tensor([[2.0, 3, 8, 9, 1], [2, 3, 8, 9, -2], [0, 0, 0, 0, -1]]).repeat(7, 1, 1)
+    for side in (1, 2):
+        found = mirror(given, torch.ones(7, dtype=torch.bool), side)["target"]
+        assert torch.equal(found[:, 0, :4], found[:, 1, :4])
+        assert found[0, :, 4].tolist() == [1, -2, -1]
+        assert (found[:, 2, :4] == 0).all()
+    away = torch.tensor([[1.0, 0, 7], [0, 1, 0]]).expand(7, 2, 3)  # a pixel of its width is left
+    found = move(normalised(given), away)["target"]
+    assert found[0, :, 4].tolist() == [-1, -2, -1]
+    assert found[0, 1, :4].tolist() == [0, 3, 1, 9]
+    away = torch.tensor([[1.0, 0, 8], [0, 1, 0]]).expand(7, 2, 3)
+    assert (move(normalised(given), away)["target"][..., 4] == -1).all()
+
+
+def test_what_is_ignored_makes_room_for_what_is_learnt() -> None:
+    given = batch(count=4, height=64, width=64, most=40)
+    given["target"] = torch.tensor([10.0, 10, 30, 30, -3]).repeat(4, 40, 1)
+    given["target"][:, 20:] = torch.tensor([10.0, 10, 14, 14, 1])
+    starts = torch.zeros(2, 4, 4, dtype=torch.long)
+    asked = Quarters(torch.ones(4, dtype=torch.bool), torch.full((2, 4), 32), starts)
+    found = assemble(given, asked)["target"]
+    assert found.shape == (4, 80, 5)
+    assert (found[..., 4] == 1).all()
+
+
 def plain_move(given: Batch, i: int, matrix: np.ndarray) -> tuple[np.ndarray, Any]:
     """Bilinear sampling of the picture, 0 beyond it; the mask at the pixel that a place lies in; boxes around moved corners."""
     picture, target = given["input"][i].numpy(), given["target"][i]
@@ -218,10 +275,11 @@ def plain_move(given: Batch, i: int, matrix: np.ndarray) -> tuple[np.ndarray, An
 SETTINGS: dict[str, dict[str, Any]] = {
     "shift": {"shift": 3},
     "mirrored shift": {"shift": 3, "flip": True},
+    "both mirrors": {"shift": 1, "flip": True, "flip_vertical": True},
     "scale": {"scale": 0.5},
     "rotate": {"rotate": 40},
     "crop": {"crop": 0.3},
-    "all": {"shift": 2, "flip": True, "scale": 0.3, "rotate": 20, "crop": 0.5},
+    "all": {"shift": 2, "flip": True, "flip_vertical": True, "scale": 0.3, "rotate": 20, "crop": 0.5},
 }
 
 
@@ -266,6 +324,10 @@ def test_what_is_drawn_keeps_to_what_was_asked() -> None:
     assert 1.19 < sizes.max() <= 1.2001
     flips = augmenter(1, 30, 40, shift=1, flip=True)._matrix(x, draws())[:, 0, 0]
     assert 0.45 < (flips < 0).float().mean() < 0.55
+    both = augmenter(1, 30, 40, shift=1, flip=True, flip_vertical=True)._matrix(x, draws())
+    assert torch.equal(both[:, 0, 0], flips)  # which are mirrored does not depend on it
+    assert 0.45 < (both[:, 1, 1] < 0).float().mean() < 0.55
+    assert 0.2 < ((both[:, 0, 0] < 0) & (both[:, 1, 1] < 0)).float().mean() < 0.3
     parts = augmenter(1, 30, 40, crop=0.4)._matrix(x, draws())
     across, along = parts[:, 0, 0], parts[:, 1, 1]
     assert (across * along).min() > 0.4 * 0.74  # a part that is longer than the picture is cut
@@ -298,7 +360,7 @@ def test_boxes_stay_around_what_they_show() -> None:
         left, top = 10 + i, 12 + i % 20
         rows[i, top : top + 20, left : left + 24] = 200
         target[i, 0] = torch.tensor([left, top, left + 24, top + 20, 0])
-    made = augmenter(1, height, width, shift=6, flip=True, scale=0.2, crop=0.7)
+    made = augmenter(1, height, width, shift=6, flip=True, flip_vertical=True, scale=0.2, crop=0.7)
     given = {"input": rows, "target": target}
     stored = made.stored(given, draws(1))
     found = made.tensor(stored | {"input": stored["input"].float().permute(0, 3, 1, 2)}, draws(2))
@@ -327,7 +389,7 @@ def test_mosaic_then_moves_keeps_masks_with_their_pictures() -> None:
 
 
 def test_what_is_drawn_is_the_generators() -> None:
-    made = augmenter(3, 12, 17, mosaic=0.5, flip=True, shift=2, colour=0.3, erase=0.5)
+    made = augmenter(3, 12, 17, mosaic=0.5, flip=True, flip_vertical=True, shift=2, colour=0.3, erase=0.5)
     given = batch()
     torch.manual_seed(1)
     first, again = draws(7), draws(7)
@@ -340,6 +402,16 @@ def test_what_is_drawn_is_the_generators() -> None:
     assert not torch.equal(made.tensor(normalised(given), draws(8))["input"], one["input"])
 
 
+@pytest.mark.parametrize("make", [batch, masked])
+def test_padding_is_for_pictures_without_boxes_and_masks(make: Any) -> None:
+    asked = {"shift": 4, "rotate": 30, "scale": 0.5}
+    one, other = (
+        augmenter(3, 12, 17, padding=name, **asked).tensor(normalised(make()), draws()) for name in ("reflect", "zero")
+    )
+    assert torch.equal(one["input"], other["input"])
+    assert torch.equal(one["target"], other["target"])
+
+
 def test_colours_leave_targets_alone() -> None:
     given = normalised(batch())
     found = augmenter(3, 12, 17, colour=0.5, erase=1.0).tensor(given, draws())
@@ -350,7 +422,7 @@ def test_colours_leave_targets_alone() -> None:
 def test_what_is_off_costs_nothing() -> None:
     given = batch()
     assert augmenter(3, 12, 17, colour=0.5).stored(given, draws()) is given
-    assert augmenter(3, 12, 17, flip=True).tensor(given, draws()) is given
+    assert augmenter(3, 12, 17, flip=True, flip_vertical=True).tensor(given, draws()) is given
 
 
 def test_pictures_without_any_box() -> None:

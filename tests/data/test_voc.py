@@ -16,6 +16,7 @@ from deepen.data.dataset import Dataset
 from deepen.data.documents import BrokenError
 from deepen.errors import Problem
 from deepen.recipe import Data
+from deepen.spec import Boxes, ignored
 from tests.samples import voc as sample
 
 
@@ -146,14 +147,25 @@ def test_pictures_without_an_xml_file_are_left_out(scenes: Path) -> None:
     assert sum(len(part) for part in named(dataset)) == 23
 
 
-def test_difficult_objects_are_left_out_and_counted(scenes: Path) -> None:
+def test_difficult_objects_are_ignored_and_counted(scenes: Path) -> None:
     text = xml(box(), box(2, 3, 9, 9) + "<difficult>1</difficult>", box(5, 5, 20, 20) + "<difficult> 0 </difficult>")
     (scenes / "Annotations/00.xml").write_text(text)
     dataset = load(scenes)
     row = [Path(dataset.train.origin(row)).stem for row in range(14)].index("00")
-    assert (dataset.train["target"][row, :, 4] >= 0).sum() == 2
+    assert isinstance(dataset.spec.output, Boxes)
+    cat = dataset.spec.output.names.index("cat")
+    assert dataset.train["target"][row, :3, 4].tolist() == [cat, ignored(cat, crowd=False), cat]
+    assert dataset.train["target"][row, 1, :4].tolist() == [2, 3, 9, 9]
+    assert any(fact.startswith("Ignored boxes: 1 of difficult objects;") for fact in dataset.facts)
+    assert "difficult" not in subjects(dataset)
+
+
+def test_what_is_only_ever_difficult_is_no_class(scenes: Path) -> None:
+    text = xml(box(name="bright"), box(2, 3, 9, 9, "dog") + "<difficult>1</difficult>")
+    (scenes / "Annotations/00.xml").write_text(text)
+    dataset = load(scenes)
+    assert dataset.spec.output.names == ("bright", "dark")  # type: ignore[union-attr]
     assert "object 2 of Annotations/00.xml" in subjects(dataset)["difficult"]
-    assert "counts as wrong, where the challenges' own programs would ignore it" in subjects(dataset)["difficult"]
 
 
 def test_parts_of_an_object_are_not_taken_for_it() -> None:

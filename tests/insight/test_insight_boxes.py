@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from deepen.data.dataset import Columns, Dataset
 from deepen.data.framed import FramedPreprocess
 from deepen.insight import boxes
-from deepen.spec import Boxes, Category, Image, Spec
+from deepen.spec import Boxes, Category, Image, Spec, ignored
 from deepen.tasks import classify, detect
 from deepen.tasks.base import Rows
 from deepen.tasks.boxes import Found, count_boxes, match
@@ -57,7 +57,8 @@ def rows(found: list[list[tuple[float, ...]]], truth: list[list[tuple[float, ...
             target[b, m] = torch.tensor(row)
     about = match(told, target)
     said = {"boxes": told.boxes, "scores": told.scores, "classes": told.classes}
-    return {**said, "right": about >= 0, "about": about[..., 0], "target": target, "counts": count_boxes(target, 2)}
+    said |= {"right": about >= 0, "ignored": about < -1, "about": about[..., 0]}
+    return {**said, "target": target, "counts": count_boxes(target, 2)}
 
 
 HIT = (2.0, 2.0, 20.0, 20.0)
@@ -132,6 +133,16 @@ def test_mistakes_have_names(found: list[tuple[float, ...]], said: list[str]) ->
     assert any(node.text == "none" for node in elements(told, "text")) == (not said)
 
 
+def test_what_is_ignored_is_drawn_but_no_mistake() -> None:
+    given = rows([[(*HIT, 0, 0.9), (*AWAY, 0, 0.8)]], [[(*HIT, 0), (*AWAY, ignored(0, crowd=True))]])
+    told = boxes.told(dataset(given["target"]), given, nn.Identity(), TASK)
+    hovers = [node[0].text for node in elements(told["examples"], "rect") if len(node)]
+    assert hovers[:2] == ["truth: cat", "ignored: cat"]
+    assert "grey where it is ignored" in words(told["examples"])
+    assert not [node for node in elements(told["worst"], "rect") if len(node)]
+    assert "1, 1 of 1 box" in words(told["classes"])
+
+
 def test_the_worst_come_first() -> None:
     nothing: list[tuple[float, ...]] = []
     found = [[(*AWAY, 0, 0.5)], nothing, [(*AWAY, 0, 0.9)], nothing]
@@ -148,7 +159,7 @@ def test_classes_beyond_the_palette_and_those_that_do_not_occur() -> None:
     found = Found(target[..., :4].clone(), torch.linspace(1, 0.5, 45)[None], target[..., 4].long())
     about = match(found, target)
     given = {"boxes": found.boxes, "scores": found.scores, "classes": found.classes, "right": about >= 0}
-    given |= {"about": about[..., 0], "target": target, "counts": count_boxes(target, 50)}
+    given |= {"ignored": about < -1, "about": about[..., 0], "target": target, "counts": count_boxes(target, 50)}
     told = boxes.told(replace(dataset(target), spec=task.spec), given, nn.Identity(), task)
     assert "and 5 better ones" in words(told["classes"])
     assert "class 47" not in words(told["classes"])

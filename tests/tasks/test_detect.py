@@ -17,8 +17,9 @@ from deepen.errors import Misuse, Problem
 from deepen.models import detector
 from deepen.nn.pyramid import cells, num_cells
 from deepen.randomness import generator
-from deepen.spec import Boxes, Category, Image, Spec, Table
-from deepen.tasks import boxes, detect
+from deepen.spec import Boxes, Category, Image, Spec, Table, ignored
+from deepen.tasks import assignment, boxes, detect
+from deepen.tasks.boxes import Found
 from deepen.tasks.measures import intervals
 
 NAMES = ("cat", "dog")
@@ -79,8 +80,8 @@ def assigned(output: Tensor, truth: list[list[float]]) -> tuple[list[int], list[
             if abs(x - (left + right) / 2) < across and abs(y - (top + bottom) / 2) < down:
                 fit = overlap([left, top, right, bottom], output[i, :4].tolist())
                 chance = output[i, 4 + int(label)].sigmoid().item()
-                aligned[i] = (chance**detect.SCORE_POWER * fit**detect.FIT_POWER, fit)
-        best = sorted(aligned, key=lambda i: -aligned[i][0])[: detect.PER_BOX]
+                aligned[i] = (chance**assignment.SCORE_POWER * fit**assignment.FIT_POWER, fit)
+        best = sorted(aligned, key=lambda i: -aligned[i][0])[: assignment.PER_BOX]
         for i in best:
             if aligned[i][0] > 0:
                 claims.setdefault(i, {})[j] = aligned[i]
@@ -98,7 +99,7 @@ def assigned(output: Tensor, truth: list[list[float]]) -> tuple[list[int], list[
 
 def test_cells_that_learn_a_box_are_those_of_a_plain_computation() -> None:
     output, truth = some_output(6), some_truth(6)
-    found = detect.assign(output, cells(64, 64), truth)
+    found = assignment.assign(output, cells(64, 64), truth)
     assert (found.weights > 0).any(dim=1).all()
     for b in range(6):
         owner, score = assigned(output[b], truth[b].tolist())
@@ -113,7 +114,7 @@ def test_a_box_smaller_than_a_cell_is_learnt() -> None:
     truth = torch.tensor([[[30.0, 30, 31, 31, 1]]])  # no middle of a cell lies inside
     place = cells(64, 64)
     told = torch.cat([place[:, :2] - 4, place[:, :2] + 4, torch.zeros(len(place), 2)], dim=1)[None]
-    assert detect.assign(told, place, truth).weights.sum() > 0
+    assert assignment.assign(told, place, truth).weights.sum() > 0
 
 
 def test_nothing_to_find_is_learnt_too() -> None:
@@ -127,14 +128,70 @@ def test_nothing_to_find_is_learnt_too() -> None:
     assert (model.output.grad[..., :4] == 0).all()
 
 
+@pytest.mark.parametrize("crowd", [False, True])
+def test_scores_inside_an_ignored_box_are_not_learnt(crowd: bool) -> None:
+    """But those of cells inside a real one, and all boxes, are learnt as if it were not there."""
+    there, apart = [4.0, 4, 30, 30, 0], [20.0, 10, 60, 40, ignored(1, crowd)]
+    with_it, without = torch.tensor([[there, apart]]), torch.tensor([[there, [0, 0, 0, 0, -1]]])
+    place, output = cells(64, 64), some_output(1)
+
+    def inside(box: list[float]) -> Tensor:
+        half = torch.maximum(torch.tensor([box[2] - box[0], box[3] - box[1]]), place[:, 2:]) / 2
+        middle = torch.tensor([box[0] + box[2], box[1] + box[3]]) / 2
+        return ((place[:, :2] - middle).abs() < half).all(dim=1)
+
+    spared = inside(apart) & ~inside(there)
+    assert 10 < spared.sum() < len(place) - 10
+    assert (inside(apart) & inside(there)).any()
+    one, other = assignment.assign(output, place, with_it), assignment.assign(output, place, without)
+    assert torch.equal(one.counted[0], ~spared)
+    assert other.counted.all()
+    assert torch.equal(one.scores, other.scores)
+    slopes = []
+    for truth in (with_it, without):
+        model = Fixed(output)
+        the_task().loss(model, {"input": numbered(1), "target": truth})[0].backward()
+        assert model.output.grad is not None
+        slopes.append(model.output.grad[0])
+    assert (slopes[0][spared, 4:] == 0).all()
+    assert (slopes[1][spared, 4:] != 0).all()
+    assert torch.equal(slopes[0][~spared], slopes[1][~spared])
+    assert torch.equal(slopes[0][:, :4], slopes[1][:, :4])
+
+
+def test_a_picture_with_nothing_but_ignored_boxes_is_learnt_and_measured() -> None:
+    truth = torch.tensor([[[8.0, 8, 40, 40, ignored(1, True)]], [[8.0, 8, 40, 40, 1]]])
+    task, model = the_task(), Fixed(some_output(2))
+    loss, _ = task.loss(model, {"input": numbered(2)[:1], "target": truth[:1]})
+    assert loss.isfinite()
+    assert loss > 0
+    rows = rows_of(task, some_output(2), truth)
+    assert rows["counts"].tolist() == [[0, 0], [0, 1]]
+    with pytest.raises(Problem, match="none of them has a box"):
+        task.measure({name: values[:1] for name, values in rows.items()})
+    assert 0 <= task.measure(rows)["ap50"] <= 1
+
+
+def test_what_is_found_in_an_ignored_box_is_neither_right_nor_wrong() -> None:
+    task, model = the_task(), Fixed(certain((8, 8, 40, 40, 1, 0.9), (4, 44, 20, 60, 1, 0.8)))
+    there = [4.0, 44, 20, 60, 1]
+    for code, value in ((-1, 0.5), (ignored(1, False), 1), (ignored(1, True), 1), (ignored(0, True), 0.5)):
+        truth = torch.tensor([[there, [8.0, 8, 40, 40, code]]])
+        with torch.no_grad():
+            rows = task.score(model, {"input": numbered(1), "target": truth})
+        assert task.measure(rows)["ap50"] == pytest.approx(value)
+        task._usual = Found(rows["boxes"], rows["scores"], rows["classes"])
+        assert task.baseline(rows)["ap50"] == pytest.approx(value)
+
+
 def test_the_right_answer_has_nearly_no_loss() -> None:
     truth = torch.tensor([[[8.0, 8, 40, 40, 1], [0, 0, 0, 0, -1]]])
     output = some_output(1)
     output[..., :4], output[..., 4:] = truth[0, 0, :4], -20
     place = cells(64, 64)
     inside = ((place[:, :2] > 8) & (place[:, :2] < 40)).all(dim=1).nonzero().squeeze(1)
-    output[0, inside[: detect.PER_BOX], 5] = 20.0
-    output[0, inside[detect.PER_BOX :], 5] = -20.0
+    output[0, inside[: assignment.PER_BOX], 5] = 20.0
+    output[0, inside[assignment.PER_BOX :], 5] = -20.0
     loss, _ = the_task().loss(Fixed(output), {"input": torch.zeros(1, 3, 64, 64), "target": truth})
     assert loss.item() == pytest.approx(0, abs=1e-4)
 
