@@ -87,6 +87,10 @@ def ignored(number: int, crowd: bool) -> int:
     return EMPTY - 1 - 2 * number - crowd
 
 
+IGNORED = 255
+"""Instead of the class of a pixel: it is neither learnt nor measured."""
+
+
 @dataclass(frozen=True)
 class Boxes:
     """Things in a picture, each a box and a class: float32 tensor [B, M, 5], M the most that a picture has.
@@ -105,8 +109,8 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Mask:
-    """A class for every pixel: uint8 tensor [B, H, W], 255 where it is not to be learnt or measured; models answer with
-    logits [B, len(names), H, W]."""
+    """A class for every pixel: uint8 tensor [B, H, W], `IGNORED` where it is not to be learnt or measured; models answer
+    with logits [B, len(names), H, W]."""
 
     names: tuple[str, ...]
     colours: tuple[str, ...] = ()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import deepen
 from deepen.spec import KINDS, Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table
 
 INPUTS: list[Any] = [Image(3, 28, 30), Table(("a", "NA", "猫")), Observation((4,), "CartPole-v1"), Observation((2, 3))]
@@ -41,3 +44,14 @@ def test_every_kind_is_tried_here() -> None:
 def test_an_unknown_kind_is_not_guessed() -> None:
     with pytest.raises(KeyError):
         Spec.from_json({"input": {"kind": "smell"}, "output": {"kind": "nothing"}})
+
+
+def test_what_is_ignored_of_a_mask_is_said_in_one_place() -> None:
+    package = Path(deepen.__file__).parent
+    said = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value == 255
+    ]
+    assert said == ["spec.py"]

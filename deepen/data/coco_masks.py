@@ -20,12 +20,13 @@ from deepen.data.coco_file import Annotation, CocoFile, Id
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, Pictures, parts_of
 from deepen.data.image_files import UnreadableError
-from deepen.data.mask_rows import IGNORED, Labels
+from deepen.data.mask_rows import Labels
 from deepen.data.masks import assemble
 from deepen.data.piles import PartOfPile, Pile
 from deepen.data.run_lengths import unpacked
 from deepen.errors import Problem
 from deepen.recipe import Data
+from deepen.spec import IGNORED
 
 BACKGROUND = "background"
 FARTHEST = 1e6

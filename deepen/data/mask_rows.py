@@ -27,9 +27,8 @@ from deepen.data.piles import Listing, Pile
 from deepen.data.places import cache_folder
 from deepen.data.preprocess import Frame
 from deepen.errors import Problem
+from deepen.spec import IGNORED
 
-IGNORED = 255
-"""The class number of pixels that are neither learnt nor measured."""
 TILE_SIDE = 256
 SPARSE = 8
 """Times the pixels of held-out masks that they may take together, where each has the room of the largest,"""

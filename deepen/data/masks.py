@@ -13,12 +13,12 @@ from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.decode import decode
 from deepen.data.faults import LISTED, refused
 from deepen.data.framed import FramedPreprocess, Letterbox
-from deepen.data.mask_rows import IGNORED, Labels, columns_of, framed_as, tiles
+from deepen.data.mask_rows import Labels, columns_of, framed_as, tiles
 from deepen.data.pictures import check_options, normalised
 from deepen.data.piles import Pile
 from deepen.data.splits import split
 from deepen.errors import Misuse, Problem
-from deepen.spec import Mask, Spec
+from deepen.spec import IGNORED, Mask, Spec
 
 USUAL_SIDE = 512
 FAR_APART = 4

@@ -20,7 +20,7 @@ from deepen.data.augment import ASPECT, Augmenter, check, uniform
 from deepen.data.moves import flipped
 from deepen.errors import Misuse
 from deepen.recipe import Augment
-from deepen.spec import EMPTY, Image
+from deepen.spec import EMPTY, IGNORED, Image
 
 KEPT = 0.3
 """A box stays when this share of its area is still seen: less is hardly recognised, and would be learnt as a thing."""
@@ -30,8 +30,6 @@ MIDDLE = (0.3, 0.7)
 """Where the corner that four pictures share lies, as a share of height and width."""
 ROOM = 32
 """Boxes that there is room for in a picture made of four, at least; twice those of one picture where that is more."""
-BEYOND = 255
-"""Of a mask beyond the picture: neither learnt nor measured."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +228,7 @@ def _nearest(mask: Tensor, from_x: Tensor, from_y: Tensor) -> Tensor:
     column, line = from_x.floor().long(), from_y.floor().long()
     inside = (column >= 0) & (column < width) & (line >= 0) & (line < height)
     index = (torch.arange(count, device=mask.device).view(-1, 1, 1) * height + line) * width + column
-    return torch.where(inside, torch.take(mask, torch.where(inside, index, 0)), BEYOND)
+    return torch.where(inside, torch.take(mask, torch.where(inside, index, 0)), IGNORED)
 
 
 def _along(boxes: Tensor, matrix: Tensor, height: int, width: int) -> Tensor:

@@ -21,12 +21,11 @@ from deepen.data.framed import fitted
 from deepen.data.run_lengths import unpacked
 from deepen.insight.answers import confusion
 from deepen.insight.ink import clean, href, percent, shorten, svg, text, text_width
-from deepen.spec import Mask
+from deepen.spec import IGNORED, Mask
 from deepen.tasks.base import Rows, Task
 
 Pixels = NDArray[np.uint8]
 
-IGNORED = 255
 SHOWN = 6
 """Pictures of each of the two kinds that are drawn."""
 MOST_CLASSES = 60

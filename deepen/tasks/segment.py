@@ -21,13 +21,12 @@ from deepen.data.framed import fitted
 from deepen.data.preprocess import Frame, Preprocess
 from deepen.data.run_lengths import packed
 from deepen.errors import Misuse, Problem
-from deepen.spec import Image, Mask, Spec
+from deepen.spec import IGNORED, Image, Mask, Spec
 from deepen.tasks.base import Batch, Goal, Places, Rows, Supervised
 from deepen.tasks.measures import Weighted, mean, once
 
 SUMMARY = "A class for every pixel of a picture"
 
-IGNORED = 255
 AT_ONCE = 2**20
 """Pixels that a model answers for at once when it is measured, and that an answer is enlarged to: bounds memory."""
 SMOOTH = 1.0
