@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from deepen.data import archives, documents
-from deepen.data.dataset import Bad, Dataset
+from deepen.data.dataset import Bad, Dataset, Finding
+from deepen.data.faults import LISTED
 from deepen.data.framed import MOST_TILED
 from deepen.data.image_files import ENDINGS, UnreadableError, opened
 from deepen.data.layout import SPLITS
@@ -65,6 +66,22 @@ class Pairs:
     """Pictures without a mask, masks without a picture."""
     loose: list[str] = field(default_factory=list)
     """Pictures that lie beside the folder of pictures."""
+    same: list[tuple[str, str]] = field(default_factory=list)
+    """Pictures that are left out, each after the one of the same name but for its ending that is used."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        if not self.same:
+            return []
+        used, left = self.same[0]
+        what = "1 picture has" if len(self.same) == 1 else f"{len(self.same):,} pictures have"
+        text = (
+            f"{what} the name of another but for the ending, and one mask for both: the first by name is used (first: '{used}' "
+            f"is, '{left}' is left out)."
+        )
+        files = [left for _, left in self.same[:LISTED]]
+        mend = "Remove one of the two, or rename it and give it a mask of its own."
+        return [Finding("warning", "same-name", text, mend, {"files": files, "count": len(self.same)})]
 
 
 def recognise(source: str) -> str | None:
@@ -82,7 +99,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     pairs = pair(pile.listing().pictures)
     if not pairs.mask_of:
         raise Problem(f"'{source}' has no picture with a mask of the same name: {EXPECTED}.")
-    names, where = named(pile)
+    names, where, findings = named(pile)
     kind = "A folder" if pile.path.is_dir() else "An archive"
     facts = [f"{kind} of {len(pairs.mask_of):,} pictures with a mask for each."]
     if names:
@@ -91,7 +108,9 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         facts.append(
             f"{len(pairs.loose):,} pictures lie beside the folder of pictures and are left out ('{pairs.loose[0]}')."
         )
-    return from_pairs(archives.stem(pile.path.resolve()), pile, pairs, options, seed, names=names, facts=facts)
+    return from_pairs(
+        archives.stem(pile.path.resolve()), pile, pairs, options, seed, names=names, facts=facts, findings=findings
+    )
 
 
 def from_pairs(
@@ -104,6 +123,7 @@ def from_pairs(
     names: Sequence[str] = (),
     colours: Sequence[str] = (),
     facts: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
 ) -> Dataset:
     """A data set from the pictures and masks of a pile."""
     picture_of = {mask: picture for picture, mask in pairs.mask_of.items()}
@@ -117,7 +137,10 @@ def from_pairs(
     bad = [Bad(f"{pile.path}/{one.path}", one.reason) for one in pairs.bad]
     digest = hashlib.sha256(f"{pile.digest()} {list(names)}".encode()).hexdigest()
     pictures = PartOfPile(pile, pairs.mask_of)
-    return assemble(name, pictures, labels, pairs.splits, options, seed, digest=digest, facts=facts, bad=bad)
+    return assemble(
+        name, pictures, labels, pairs.splits, options, seed,
+        digest=digest, facts=facts, bad=bad, findings=[*pairs.findings, *findings],
+    )  # fmt: skip
 
 
 def pair(names: Iterable[str]) -> Pairs:
@@ -128,11 +151,16 @@ def pair(names: Iterable[str]) -> Pairs:
     masks = {key: inside for (role, key), inside in lying.items() if role == "mask"}
     pictures: dict[str, dict[str, str]] = {}
     found = Pairs()
+    again: list[tuple[str, str, str]] = []
     for role, key in lying:
         if role == "" and ("picture", key) in lying:
             found.loose += lying[role, key]
         elif role != "mask":
-            pictures[key] = {PurePosixPath(name).stem: name for name in lying[role, key]}
+            pictures[key] = {}
+            for name in sorted(lying[role, key]):
+                used = pictures[key].setdefault(PurePosixPath(name).stem, name)
+                if used != name:
+                    again.append((key, used, name))
     for key, inside in pictures.items():
         if key not in masks:  # pictures and masks in one folder, told apart by NAME_mask
             own = [name for stem, name in inside.items() if (base := MASK_STEM.fullmatch(stem)) and base[1] in inside]
@@ -154,8 +182,10 @@ def pair(names: Iterable[str]) -> Pairs:
             else:
                 found.mask_of[picture] = mask
                 found.splits[picture] = next((SPLITS[part] for part in key.split("/") if part in SPLITS), "train")
-    lone = (name for key, inside in pictures.items() if masks[key] for name in inside.values())
+    lone = [name for key, inside in pictures.items() if masks[key] for name in inside.values()]
+    lone += [name for key, used, name in again if masks[key] and used not in found.mask_of]
     found.bad += [Bad(name, f"it has no mask: {EXPECTED}") for name in lone if name not in found.mask_of]
+    found.same = [(used, name) for _, used, name in again if used in found.mask_of]
     return found
 
 
@@ -176,14 +206,29 @@ def read_mask(item: Any) -> tuple[np.ndarray, list[str] | None]:
     return values.astype(np.uint8), None
 
 
-def named(pile: Pile) -> tuple[list[str], str]:
-    """The names of the classes and the file that says them; nothing where there is no such file.
+def named(pile: Pile) -> tuple[list[str], str, list[Finding]]:
+    """The names of the classes, the file that says them, and which of its lines are none; nothing where there is no such file.
 
     A line or a JSON list has a name each; `NUMBER NAME` lines and JSON objects of number and name say the number too.
     """
     for place, text in _texts(pile):
-        return _names(text, place), place
-    return [], ""
+        remarks = [] if place.endswith(".json") else [line for line in _lines(text) if line.startswith("#")]
+        return _names(text, place), place, _remarked(remarks, place)
+    return [], "", []
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _remarked(lines: Sequence[str], place: str) -> list[Finding]:
+    """Lines that are read as remarks, which a name would be too that begins with #: all after it would be of another number."""
+    if not lines:
+        return []
+    what = "1 line" if len(lines) == 1 else f"{len(lines):,} lines"
+    text = f"{what} of '{place}' that begin{'s' if len(lines) == 1 else ''} with # count as no class (first: '{lines[0]:.40}')."
+    mend = "If that is the name of a class, number all lines: `0 sky`, `1 #road`."
+    return [Finding("warning", "remark", text, mend, {"lines": list(lines[:LISTED])})]
 
 
 def _texts(pile: Pile) -> Iterator[tuple[str, str]]:
@@ -221,7 +266,7 @@ def _names(text: str, place: str) -> list[str]:
         elif isinstance(content, list):
             numbered = {number: str(value) for number, value in enumerate(content)}
     else:
-        lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line for line in _lines(text) if not line.startswith("#")]
         matches = [re.fullmatch(r"(\d+)\s*[\s:,;]\s*(\S.*)", line) for line in lines]
         numbered = {int(match[1]): match[2] for match in matches if match}
         if len(numbered) < len(lines):

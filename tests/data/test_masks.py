@@ -113,6 +113,27 @@ def test_what_has_no_partner_is_told_and_what_lies_beside_is_left_out() -> None:
     assert found.loose == ["cover.jpg"]
 
 
+def test_pictures_of_one_name_are_told() -> None:
+    found = pair(
+        ["images/b.png", "images/b.jpg", "images/a.png", "masks/a.png", "masks/b.png", "images/c.png", "images/c.jpg"]
+    )
+    assert found.mask_of == {"images/a.png": "masks/a.png", "images/b.jpg": "masks/b.png"}
+    (finding,) = found.findings
+    assert (finding.subject, finding.details) == ("same-name", {"files": ["images/b.png"], "count": 1})
+    assert "'images/b.jpg' is, 'images/b.png' is left out" in finding.text
+    assert sorted(bad.path for bad in found.bad) == ["images/c.jpg", "images/c.png"]
+    assert not pair(["train/a.png", "train/a.jpg", "val/images/b.jpg", "val/masks/b.png"]).bad
+
+
+def test_a_data_set_tells_pictures_of_one_name(tmp_path: Path) -> None:
+    root = folder(tmp_path / "scenes")
+    first = sorted((root / "images").iterdir())[0]
+    Image.fromarray(noise(12, 16)).save(first.with_suffix(".bmp"))
+    (finding,) = load(root).findings
+    assert finding.subject == "same-name"
+    assert f"images/{first.name}" in finding.text
+
+
 def test_class_folders_are_not_masks(tmp_path: Path) -> None:
     for name in ("cat", "label", "images"):
         (tmp_path / name).mkdir()
@@ -343,6 +364,18 @@ def test_names_are_read(tmp_path: Path, file: str, text: str, expected: tuple[st
     root = folder(tmp_path / "scenes")
     (root / file).write_text(text, encoding="utf-8")
     assert names(load(root)) == expected
+
+
+def test_a_line_that_counts_as_no_name_is_told(tmp_path: Path) -> None:
+    root = folder(tmp_path / "scenes")
+    (root / "classes.txt").write_text("sky\n #road\ntree\nhouse\n", encoding="utf-8")
+    dataset = load(root)
+    assert names(dataset) == ("sky", "tree", "house")
+    (finding,) = dataset.findings
+    assert (finding.level, finding.subject, finding.details) == ("warning", "remark", {"lines": ["#road"]})
+    (root / "classes.txt").write_text("0 sky\n1 #road\n2 tree\n", encoding="utf-8")
+    dataset = load(root)
+    assert (names(dataset), dataset.findings) == (("sky", "#road", "tree"), [])
 
 
 @pytest.mark.parametrize(
