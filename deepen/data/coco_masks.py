@@ -18,7 +18,7 @@ from PIL import ImageDraw
 
 from deepen.data.coco_file import Annotation, CocoFile, Id
 from deepen.data.dataset import Bad, Dataset, Finding
-from deepen.data.documents import BrokenError, Pictures, parts_of
+from deepen.data.documents import BrokenError, Pictures, parts_of, plain
 from deepen.data.image_files import UnreadableError
 from deepen.data.mask_rows import Labels
 from deepen.data.masks import assemble
@@ -138,12 +138,14 @@ def _gathered(
             try:
                 found = pictures.find(picture.name, PurePosixPath(name).parent, parts[name])
             except BrokenError as error:
-                bad.append(Bad(name, f"its picture '{picture.name}' {error}"))
+                bad.append(Bad(name, plain(f"its picture '{picture.name}' {error}")))
                 continue
             if found in scenes:
-                bad.append(Bad(name, f"its picture '{picture.name}' stands in '{path[found]}' already"))
+                bad.append(Bad(name, plain(f"its picture '{picture.name}' stands in '{path[found]}' already")))
             elif not picture.height:
-                bad.append(Bad(name, f"its picture '{picture.name}' has no height and width, which polygons need"))
+                bad.append(
+                    Bad(name, plain(f"its picture '{picture.name}' has no height and width, which polygons need"))
+                )
             else:
                 scenes[found] = Scene(picture.height, picture.width, shapes[key])
                 splits[found], path[found] = parts[name], name

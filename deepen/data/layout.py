@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepen.data.dataset import Finding
+from deepen.data.faults import LISTED
+from deepen.data.splits import NAMES
 
 SPLITS = {
     "train": "train",
@@ -90,6 +92,35 @@ def typos(names: Iterable[str]) -> list[Finding]:
         for group in alike.values()
         if len(group) > 1
     ]
+
+
+def one_part_each(named: Iterable[tuple[str, str]], whole: str) -> tuple[dict[str, str], list[Finding]]:
+    """The part of each picture, from pairs of picture and part, and what was found in them. `whole` is where parts are named.
+
+    What several parts name is held out: test before validation before train. Where nothing would be left to learn from, as where
+    one folder is both train and val, what train names stays there and is in no other part.
+    """
+    several: dict[str, set[str]] = defaultdict(set)
+    for name, part in named:
+        several[name].add(part)
+    twice = [name for name, parts in several.items() if len(parts) > 1]
+    train = {name for name, parts in several.items() if "train" in parts}
+    stays = bool(train) and train.issubset(twice)
+    found = {
+        name: "train" if stays and name in train else max(parts, key=NAMES.index) for name, parts in several.items()
+    }
+    if not twice:
+        return found, []
+    text = f"{len(twice):,} pictures are in two {whole} (first: '{twice[0]}'): they are held out, not learnt from."
+    mend = f"Take them out of one of the {whole}."
+    if stays:
+        drawn = "" if "validation" in found.values() else ", and validation is drawn from train"
+        text = (
+            f"All {len(train):,} pictures of train are in another of the {whole} too (first: '{twice[0]}'): they stay in train "
+            f"alone{drawn}, so that nothing is measured that was learnt."
+        )
+        mend = "Give validation and test pictures of their own."
+    return found, [Finding("warning", "two-lists", text, mend, {"names": twice[:LISTED]})]
 
 
 def _is_wrapped(paths: Sequence[Sequence[str]], depth: int) -> bool:

@@ -26,7 +26,7 @@ from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, class_name, plain
 from deepen.data.faults import unlabelled
 from deepen.data.image_files import ENDINGS
-from deepen.data.layout import SPLITS, natural
+from deepen.data.layout import SPLITS, natural, one_part_each
 from deepen.data.piles import pile_at
 from deepen.errors import Problem
 from deepen.recipe import Data
@@ -245,10 +245,9 @@ Parts = dict[str, tuple[str, str]]
 
 
 def _parts(lists: Mapping[str, bytes]) -> tuple[Parts, list[Finding], list[Bad]]:
-    """What the lists say. A stem in several lists is held out: test before validation before train."""
-    found: Parts = {}
+    """What the lists say."""
     bad: list[Bad] = []
-    twice: list[str] = []
+    place: dict[tuple[str, str], str] = {}
     train = any(_list_of(name) == "train" for name in lists)
     for name in sorted(lists, key=lambda name: list(LISTS).index(_list_of(name) or "")):
         if _list_of(name) == "trainval" and train:
@@ -262,15 +261,10 @@ def _parts(lists: Mapping[str, bytes]) -> tuple[Parts, list[Finding], list[Bad]]
             stem = line.strip()
             if stem.lower().endswith(ENDINGS):
                 stem = PurePosixPath(stem).stem
-            part = LISTS[_list_of(name) or ""]
-            if stem in found and found[stem][0] != part:
-                twice.append(stem)
             if stem:
-                found[stem] = (part, f"line {number} of {name}")
-    if not twice:
-        return found, [], bad
-    text = f"{len(twice):,} pictures stand in two lists (first: '{twice[0]}'): they are held out, not learnt from."
-    return found, [Finding("warning", "two-lists", text, "Take them out of one list.", {"names": twice[:100]})], bad
+                place[stem, LISTS[_list_of(name) or ""]] = f"line {number} of {name}"
+    found, findings = one_part_each(place, "lists")
+    return {stem: (part, place[stem, part]) for stem, part in found.items()}, findings, bad
 
 
 def _folders(names: Collection[str]) -> dict[str, str | None]:

@@ -22,6 +22,7 @@ from deepen.data.boxes import assemble
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.documents import BrokenError, plain
 from deepen.data.image_files import ENDINGS
+from deepen.data.layout import one_part_each
 from deepen.data.piles import pile_at
 from deepen.data.splits import NAMES
 from deepen.data.yolo_file import Described, described, label_of, lines
@@ -81,7 +82,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         found = _located(said, str(file), str(file.parent), os.path.exists, findings)
         top = _top(found, file.parent, said)
         found = [(part, Path(place).relative_to(top).as_posix()) for part, place in found]
-    pile = pile_at(str(top))
+    pile = pile_at(str(_as_given(top, path)))
     pictures = pile.listing().pictures
     lists, bad = documents.collect(
         top, {place for _, place in found if place.endswith(".txt")}.__contains__, TEXT_BYTES
@@ -119,6 +120,13 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         bad=bad,
         findings=findings,
     )
+
+
+def _as_given(top: Path, path: Path) -> Path:
+    """A folder in the words of the path that was given, where it lies at or below that: so files are named to people."""
+    given = path if path.is_dir() or archives.is_archive(path) else path.parent
+    inside = top.resolve().is_relative_to(given.resolve())
+    return given / top.resolve().relative_to(given.resolve()) if inside else top
 
 
 def _description(path: Path) -> tuple[str, bytes, Described]:
@@ -193,9 +201,8 @@ def _shared_out(
     bad: list[Bad],
     findings: list[Finding],
 ) -> dict[str, str]:
-    """The part of each picture that is in one. A picture in several is held out: test before validation before train."""
-    parts: dict[str, str] = {}
-    twice: list[str] = []
+    """The part of each picture that is in one."""
+    named: list[tuple[str, str]] = []
     known = frozenset(pictures)
     for part, place in sorted(found, key=lambda pair: NAMES.index(pair[0])):
         if place in lists:
@@ -205,11 +212,9 @@ def _shared_out(
         if not inside:
             text = f"'{place}', which is to be {part}, holds no picture."
             findings.append(Finding("warning", "missing-part", text, "Correct the path or take it out."))
-        twice += [name for name in inside if parts.get(name, part) != part]
-        parts |= dict.fromkeys(inside, part)
-    if twice:
-        text = f"{len(twice):,} pictures are in two parts (first: '{twice[0]}'): they are held out, not learnt from."
-        findings.append(Finding("warning", "two-lists", text, "Take them out of one part.", {"names": twice[:100]}))
+        named += [(name, part) for name in inside]
+    parts, told = one_part_each(named, "parts")
+    findings += told
     return parts
 
 

@@ -134,3 +134,9 @@ def test_the_way_from_boxes_to_masks_is_said(tmp_path: Path) -> None:
     assert isinstance(prepared.dataset.spec.output, Mask)
     with pytest.raises(Misuse, match=r"data\.tile and data\.ignore are for masks"):
         coco.load(str(path), coco.Config(tile=True), 0)
+
+
+def test_names_of_pictures_are_told_in_one_line(tmp_path: Path) -> None:
+    path = make(tmp_path, file_name="a\nb\x1b[1m.png")
+    with pytest.raises(Problem, match=r"its picture 'a b\?\[1m\.png' is not there"):
+        coco.load(str(path), coco.Config(targets="masks"), 0)

@@ -128,7 +128,19 @@ def test_a_picture_in_two_lists_is_held_out(scenes: Path) -> None:
         file.write("\n15.png\n 20 \n")
     dataset = load(scenes)
     assert [len(part) for part in named(dataset)] == [14, 5, 5]
-    assert subjects(dataset)["two-lists"].startswith("2 pictures stand in two lists")
+    assert subjects(dataset)["two-lists"].startswith("2 pictures are in two lists")
+
+
+def test_lists_that_name_the_same_pictures_are_learnt_from_and_not_measured(scenes: Path) -> None:
+    lists = scenes / "ImageSets/Main"
+    (lists / "val.txt").write_text((lists / "train.txt").read_text())
+    dataset = load(scenes)
+    train, validation, test = named(dataset)
+    assert [len(train), len(validation), len(test)] == [13, 1, 5]
+    assert not set(train) & {*validation, *test}
+    told = subjects(dataset)["two-lists"]
+    assert told.startswith("All 14 pictures of train are in another of the lists too")
+    assert "validation is drawn from train" in told
 
 
 def test_pictures_in_no_list_are_left_out(scenes: Path) -> None:

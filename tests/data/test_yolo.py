@@ -129,6 +129,38 @@ def test_a_picture_in_two_parts_is_held_out(scenes: Path) -> None:
     assert subjects(dataset)["two-lists"].startswith("5 pictures are in two parts")
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ("val: images/train", [10, 1, 3]),  # as coco8 and coco128
+        ("val: images/train\ntest: images/train", [10, 1, 3]),
+        ("val: images/train\ntest: images/test", [13, 1, 5]),
+        ("val: images", [14, 10, 0]),
+    ],
+)
+def test_a_folder_that_is_train_and_another_part_is_learnt_from_and_not_measured(
+    scenes: Path, parts: str, expected: list[int]
+) -> None:
+    dataset = load(describe(scenes, f"train: images/train\n{parts}\nnames: [dark, bright]\n"))
+    assert sizes(dataset) == expected
+    told = subjects(dataset)["two-lists"]
+    assert told.startswith("All 14 pictures of train are in another of the parts too")
+    assert ("validation is drawn from train" in told) == (parts != "val: images")
+    held = [dataset.validation, *([dataset.test.open(lambda: 1)] if dataset.test else [])]
+    origins = [part.origin(row) for part in (dataset.train, *held) for row in range(len(part))]
+    assert len(set(origins)) == len(origins) == sum(expected)
+
+
+def test_files_are_named_by_the_path_that_was_given(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(scenes.parent)
+    (scenes / "labels/train/00.txt").write_text("0 0.5 0.5 0.2\n")
+    for source in (Path(scenes.name), Path(scenes.name) / "data.yaml"):
+        with pytest.raises(Problem, match=f": '{scenes.name}/labels/train/00.txt': line 1 has 4 numbers"):
+            load(source)
+        dataset = load(source, skip_bad=True)
+        assert dataset.train.origin(0).startswith(f"{scenes.name}/images/train/")
+
+
 def test_a_part_that_is_not_there(scenes: Path) -> None:
     dataset = load(describe(scenes, "train: images/train\nval: nowhere\nnames: [dark, bright]\n"))
     assert sizes(dataset) == [10, 1, 3]
