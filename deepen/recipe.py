@@ -26,7 +26,7 @@ class Data:
     target: str | None = None
     """Column of a table to learn. Default: a column called target, label, class or y, else the last one."""
     test: str | None = None
-    """A second file or folder that is the test split."""
+    """A second file or folder that is the test split, for a table or pictures in class folders. Other data names its own."""
     validation_fraction: float = 0.1
     """Share of the samples kept for validation, where the data does not bring its own."""
     test_fraction: float = 0.2

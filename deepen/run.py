@@ -90,7 +90,10 @@ class Run:
         if split == "validation":
             columns, looks = dataset.validation, self.folder.looks()
         elif dataset.test is None:
-            raise Problem(f"{dataset.name} has no test split. Give one with data.test=PATH when training.")
+            ways = [] if self.recipe.data.test_fraction else ["leave out data.test_fraction=0"]
+            ways += [dataset.testing] if dataset.testing else []
+            advice = f" To have one, {' or '.join(ways)}, and train again." if ways else ""
+            raise Problem(f"{dataset.name} has no test split.{advice}")
         else:
             columns = dataset.test.open(self.folder.count_look)
             looks = self.folder.looks()

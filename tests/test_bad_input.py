@@ -378,6 +378,33 @@ def test_a_doctor_of_a_run_takes_no_settings(call: Any, trained: Trained) -> Non
     refused(call("doctor", str(trained["digits"]), "epochs=3"), 2, "leave out epochs")
 
 
+@pytest.mark.parametrize("split", ["test_fraction=0", "val"])
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_only_what_gives_a_test_split_is_advised(call: Any, pictures: Path, kind: str, split: str) -> None:
+    root = Path("data")
+    for part in ("train", "val") if split == "val" else ("",):
+        if kind == "classes":
+            shutil.copytree(pictures, root / part, dirs_exist_ok=True)
+            continue
+        for folder, form in (("images", (16, 16, 3)), ("masks", (16, 16))):
+            (root / part / folder).mkdir(parents=True)
+            for number in range(8):
+                drawn = np.random.default_rng(number).integers(0, 2, form, dtype=np.uint8)
+                Image.fromarray(drawn).save(root / part / folder / f"{number}.png")
+    settings = ["epochs=0", "plan=fp32", *([split] if split != "val" else [])]
+    model = ("--model", "perceptron") if kind == "classes" else ()
+    assert call("train", str(root), *model, *settings).code == 0
+    done = call("evaluate", "runs/latest")
+    assert done.code == 1
+    assert ("leave out data.test_fraction=0" in done.err) == (split != "val")
+    assert ("name one with data.test=PATH" in done.err) == (kind == "classes")
+    assert ("put test pictures and masks into folders named test" in done.err) == (kind == "masks")
+    if kind == "masks":
+        refused = call("train", str(root), "data.test=other")
+        assert refused.code == 2
+        assert "data.test=other is not read for 'data': put test pictures and masks" in refused.err
+
+
 # -- the machine ------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from deepen.data.decode import Decoded, decode
 from deepen.data.faults import refused
 from deepen.data.framed import FramedPreprocess, Letterbox
 from deepen.data.layout import typos
-from deepen.data.pictures import check_options, normalised, picked, shared_out
+from deepen.data.pictures import OWN_TEST, check_options, normalised, picked, shared_out
 from deepen.data.piles import PartOfPile, Pile
 from deepen.data.splits import split
 from deepen.errors import Misuse, Problem
@@ -35,16 +35,18 @@ def assemble(
     seed: int,
     *,
     kind: str,
+    testing: str,
     digest: str,
     facts: Sequence[str] = (),
     bad: Sequence[Bad] = (),
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """A data set of the labelled pictures of a pile. `kind` is what people call such label files.
+    """A data set of the labelled pictures of a pile. `kind` is what people call such label files, `testing` how they tell
+    of a test split.
 
     Raises `Problem` where pictures or label files cannot be read, unless `options.skip_bad`, and where no box is left.
     """
-    check_options(options, name)
+    check_options(options, name, instead=OWN_TEST if "test" in labels.splits else testing)
     if options.resize is not None:
         raise Misuse(
             f"data.resize={options.resize} is for pictures whose centre is cut out: with boxes they stay whole."
@@ -74,7 +76,7 @@ def assemble(
     framed = FramedPreprocess(channels, height, width, (0.0,) * channels, (1.0,) * channels)
     target = _targets(checked, decoded, framed)
     given = [labels.splits[number] for number in kept.tolist()]
-    parts, split_facts = _split(checked, given, len(kept), options, seed, labels.names)
+    parts, split_facts = _split(checked, given, len(kept), options, seed, labels.names, testing)
     inputs = shared_out(decoded.rows, parts, decoded.folder)
     sizes = torch.tensor(decoded.sizes, dtype=torch.int64)
     origins = [f"{pile.path}/{one}" for one in decoded.names]
@@ -104,6 +106,7 @@ def assemble(
         facts=[*told, *facts, *split_facts],
         bad=bad,
         findings=findings,
+        testing=testing,
     )
 
 
@@ -122,7 +125,7 @@ def _targets(boxes: Checked, decoded: Decoded, framed: FramedPreprocess) -> torc
 
 
 def _split(
-    boxes: Checked, given: list[str], count: int, options: Data, seed: int, names: Sequence[str]
+    boxes: Checked, given: list[str], count: int, options: Data, seed: int, names: Sequence[str], testing: str
 ) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
     """Given parts, or parts in which pictures with the rarest classes keep their share.
 
@@ -134,7 +137,7 @@ def _split(
     for number in np.argsort(-counts, kind="stable").tolist():
         rarest[boxes.rows[boxes.classes == number]] = number
     whole = set(given) == {"train"}
-    return split(count, options, seed, given=None if whole else np.array(given), strata=rarest)
+    return split(count, options, seed, given=None if whole else np.array(given), strata=rarest, testing=testing)
 
 
 def _counted(kind: str, pile: Pile, counts: NDArray[np.int64], pictures: int, names: Sequence[str]) -> str:

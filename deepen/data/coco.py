@@ -34,6 +34,7 @@ MOST_BYTES = 2**29
 """Of one JSON file; that of COCO's own training part has 450 million."""
 GLANCE_BYTES = 2**20
 """At both ends of a JSON file, that are looked at to see what it is."""
+TESTING = "give its pictures a JSON file with test in its name"
 KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 
 
@@ -108,7 +109,7 @@ def load(source: str, options: Config, seed: int) -> Dataset:
     if options.targets == "masks":
         classes = Labels()
         _names(parsed, classes)
-        return load_masks(name, pile, parsed, classes.names, options, seed, digest=digest, bad=bad)
+        return load_masks(name, pile, parsed, classes.names, options, seed, digest=digest, testing=TESTING, bad=bad)
     if options.tile or options.ignore:
         raise Misuse("data.tile and data.ignore are for masks: leave them out, or add data.targets=masks.")
     labels, broken = gather(parsed, pile)
@@ -116,7 +117,9 @@ def load(source: str, options: Config, seed: int) -> Dataset:
         pile.listing().pictures, set(labels.pictures), "entry in a JSON file", "Add them, or leave it so."
     )
     bad = [*bad, *broken]
-    return assemble(name, pile, labels, options, seed, kind="COCO", digest=digest, bad=bad, findings=findings)
+    return assemble(
+        name, pile, labels, options, seed, kind="COCO", testing=TESTING, digest=digest, bad=bad, findings=findings
+    )
 
 
 def gather(parsed: Mapping[str, CocoFile], pile: Pile) -> tuple[Labels, list[Bad]]:

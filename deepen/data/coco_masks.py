@@ -52,10 +52,11 @@ def load_masks(
     seed: int,
     *,
     digest: str,
+    testing: str,
     bad: Sequence[Bad] = (),
 ) -> Dataset:
     """A data set of the pictures that COCO files name, their annotations drawn as masks. `classes` are the names of categories
-    in the order of their numbers, which here begin at 1. Raises `Problem`, as `masks.assemble` does."""
+    in the order of their numbers, which here begin at 1. `testing` and what is raised are as in `masks.assemble`."""
     if len(classes) >= IGNORED:
         raise Problem(f"The files have {len(classes)} categories: masks hold at most {IGNORED - 1} and the background.")
     numbers = {category: number for number, category in enumerate(classes, 1)}
@@ -77,7 +78,7 @@ def load_masks(
     ]
     return assemble(
         name, PartOfPile(pile, scenes), labels, splits, options, seed,
-        digest=digest, facts=facts, bad=[*bad, *broken], findings=findings,
+        digest=digest, testing=testing, facts=facts, bad=[*bad, *broken], findings=findings,
     )  # fmt: skip
 
 

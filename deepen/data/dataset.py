@@ -136,6 +136,8 @@ class Dataset:
     bad: list[Bad] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     """What only the source could notice (label typos, ID-like columns); the audit adds what it sees in the columns."""
+    testing: str = ""
+    """How a test split is given to data of this kind, as in "name one with data.test=PATH"; empty where it cannot be."""
     acting: bool = False
     """True where training data comes from acting in an environment, and `train` is empty."""
 

@@ -104,9 +104,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
 
     Raises `Problem` for a missing path and, unless `options.skip_bad`, for unreadable pictures.
     """
-    if options.test is not None:
-        raise Misuse(f"data.test={options.test} is not used: pictures without classes are split from the seed.")
-    check_options(options, source)
+    check_options(options, source, instead="pictures without classes are split from the seed")
     path = Path(source).expanduser()
     pile = One(path) if path.is_file() and path.suffix.lower() in ENDINGS else pile_at(source)
     decoded, facts = _decoded(pile, options)
@@ -147,6 +145,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         digest=pile.digest(),
         facts=facts,
         bad=bad,
+        testing="" if count > 2 else "take three pictures or more",
     )
 
 

@@ -51,6 +51,7 @@ MASK_STEM = re.compile(
 )
 PICTURE_STEM = re.compile(r"(.+?)[_-](image|img|leftimg8bit|rgb)$", re.I)
 NAMES = ("classes.txt", "names.txt", "labels.txt", "classes.json", "names.json", "labels.json")
+TESTING = "put test pictures and masks into folders named test"
 EXPECTED = "expected images/NAME.jpg and masks/NAME.png"
 MOST_NAMES_BYTES = 2**20
 
@@ -139,7 +140,7 @@ def from_pairs(
     pictures = PartOfPile(pile, pairs.mask_of)
     return assemble(
         name, pictures, labels, pairs.splits, options, seed,
-        digest=digest, facts=facts, bad=bad, findings=[*pairs.findings, *findings],
+        digest=digest, testing=TESTING, facts=facts, bad=bad, findings=[*pairs.findings, *findings],
     )  # fmt: skip
 
 

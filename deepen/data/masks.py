@@ -14,7 +14,7 @@ from deepen.data.decode import decode
 from deepen.data.faults import LISTED, refused
 from deepen.data.framed import FramedPreprocess, Letterbox
 from deepen.data.mask_rows import Labels, columns_of, framed_as, tiles
-from deepen.data.pictures import check_options, normalised
+from deepen.data.pictures import OWN_TEST, check_options, normalised
 from deepen.data.piles import Pile
 from deepen.data.splits import split
 from deepen.errors import Misuse, Problem
@@ -62,16 +62,18 @@ def assemble(
     seed: int,
     *,
     digest: str,
+    testing: str,
     facts: Sequence[str] = (),
     bad: Sequence[Bad] = (),
     findings: Sequence[Finding] = (),
 ) -> Dataset:
-    """A data set from pictures, their masks and the split of each ("train", "validation" or "test", by name).
+    """A data set from pictures, their masks and the split of each ("train", "validation" or "test", by name). `testing` is how a
+    test split is given.
 
     Raises `Problem` for pictures and masks that cannot be used (unless `options.skip_bad`) and where fewer than two classes
     occur, `Misuse` for settings that masks cannot follow.
     """
-    ignore, tile = _checked(options, name)
+    ignore, tile = _checked(options, name, OWN_TEST if "test" in splits.values() else testing)
     if tile:
         decoded = tiles(pictures, options)
     else:
@@ -106,7 +108,9 @@ def assemble(
     if broken:
         told.append(f"{len(broken):,} pictures or masks that cannot be used are left out (data.skip_bad).")
     given = np.array([splits[decoded.names[number]] for number in good])
-    parts, split_facts = split(len(good), options, seed, given=None if set(given) == {"train"} else given)
+    parts, split_facts = split(
+        len(good), options, seed, given=None if set(given) == {"train"} else given, testing=testing
+    )
     parts = {part: good[index] for part, index in parts.items()}
     columns = columns_of(decoded, masks, labels, classes.table, parts, f"{pictures.path}/", options.threads)
     preprocess = replace(normalised(FramedPreprocess, columns["train"]["input"], options), tile=tile)
@@ -124,6 +128,7 @@ def assemble(
         facts=[*told, *split_facts],
         bad=broken,
         findings=[*findings, *_noticed(classes, seen, path)],
+        testing=testing,
     )
 
 
@@ -188,17 +193,13 @@ def _check_edges(pixels: np.ndarray, ignore: Sequence[int], many: int) -> None:
         )
 
 
-def _checked(options: recipe.Data, name: str) -> tuple[tuple[int, ...], bool]:
+def _checked(options: recipe.Data, name: str, instead: str) -> tuple[tuple[int, ...], bool]:
     """The options of masks. Raises `Misuse`."""
-    if options.test is not None:
-        raise Misuse(
-            f"data.test={options.test} is not read for masks: put test pictures and masks into folders named test."
-        )
     if options.resize is not None:
         raise Misuse(
             f"data.resize={options.resize} is for pictures whose centre is cut out: with masks they stay whole."
         )
-    check_options(options, name)
+    check_options(options, name, instead=instead)
     ignore, tile = getattr(options, "ignore", ()), getattr(options, "tile", False)
     if any(not 0 <= number <= IGNORED for number in ignore):
         raise Misuse(f"data.ignore={','.join(map(str, ignore))} is out of range: expected class numbers from 0 to 255.")

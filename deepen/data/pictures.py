@@ -18,7 +18,7 @@ from deepen.data.dataset import Bad, Columns, Dataset, Finding, Sealed
 from deepen.data.image_files import pixels_of
 from deepen.data.pixels import ImagePreprocess, PicturePreprocess
 from deepen.data.progress import report
-from deepen.data.splits import split
+from deepen.data.splits import BY_SETTING, split
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data, as_text
 from deepen.spec import Category, Spec
@@ -27,6 +27,7 @@ Kind = TypeVar("Kind", bound=PicturePreprocess)
 
 MOVED_BYTES = 2**22
 LARGEST_SIDE = 4096
+OWN_TEST = "it brings a test split of its own"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def assemble(
     `second_test` says that `options.test` has been followed.
     """
     check_options(options, name, second_test=second_test)
-    parts, split_facts = split(len(rows), options, seed, given=given, labels=labels, names=names)
+    testing = BY_SETTING if second_test else ""
+    parts, split_facts = split(len(rows), options, seed, given=given, labels=labels, names=names, testing=testing)
     rows = resized(rows, options)
     target = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
     inputs = shared_out(rows, parts, folder)
@@ -98,11 +100,13 @@ def assemble(
         facts=[*facts, *split_facts],
         bad=list(bad),
         findings=list(findings),
+        testing=testing,
     )
 
 
-def check_options(options: Data, name: str, *, second_test: bool = False) -> None:
-    """Raise `Misuse` for settings that pictures cannot follow, instead of passing over them in silence."""
+def check_options(options: Data, name: str, *, second_test: bool = False, instead: str = OWN_TEST) -> None:
+    """Raise `Misuse` for settings that pictures cannot follow, instead of passing over them in silence. `instead` is said to who
+    asks for a second test split where that is not read."""
     if options.size is not None and not 1 <= options.size <= LARGEST_SIDE:
         raise Misuse(f"data.size={options.size} is out of range: expected a side of 1 to {LARGEST_SIDE} pixels.")
     if options.resize is not None:
@@ -127,7 +131,7 @@ def check_options(options: Data, name: str, *, second_test: bool = False) -> Non
         if getattr(options, key) is not None:
             raise Misuse(f"data.{key}={getattr(options, key)} names a column of a table: '{name}' holds pictures.")
     if options.test is not None and not second_test:
-        raise Misuse(f"data.test={options.test} is a second test split: '{name}' brings its own.")
+        raise Misuse(f"data.test={options.test} is not read for '{name}': {instead}.")
 
 
 def normalised(kind: type[Kind], rows: Tensor, options: Data) -> Kind:

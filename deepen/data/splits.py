@@ -15,6 +15,8 @@ from deepen.randomness import derive
 from deepen.recipe import Data
 
 NAMES = ("train", "validation", "test")
+BY_SETTING = "name one with data.test=PATH"
+"""How a test split is given to data for which that setting is followed."""
 
 
 def split(
@@ -28,6 +30,7 @@ def split(
     times: np.ndarray | None = None,
     names: Sequence[str] | None = None,
     strata: np.ndarray | None = None,
+    testing: str = "",
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Sorted int64 indices of `train`, `validation` and `test` (which may be empty), and sentences on how and why.
 
@@ -36,7 +39,8 @@ def split(
     there is no test split (a sealed one needs samples that nobody has chosen anything by); with train alone, all is
     split as if nothing were given. `labels` are class numbers >= 0 [count], `names` what people call them; `groups`
     any values that must not be shared between splits; `times` anything sortable. `strata` are numbers >= 0 [count] of
-    which every part is to have its share where samples have no labels. `options.limit` is applied to train.
+    which every part is to have its share where samples have no labels. `testing` says how a test split could be given.
+    `options.limit` is applied to train.
 
     Raises `Misuse` for fractions or limits out of range, `Problem` where there is too little to split.
     """
@@ -44,7 +48,7 @@ def split(
     if count == 0:
         raise Problem("There are no samples to split: the data is empty.")
     labels = None if times is not None else labels
-    parts, facts = _respect(count, given)
+    parts, facts = _respect(count, given, testing)
     todo = parts["train"]
     wanted = _wanted(len(todo), options, given=given is not None and len(todo) < count, parts=parts)
     if wanted:
@@ -91,7 +95,7 @@ def _check_options(options: Data, groups: np.ndarray | None, times: np.ndarray |
         raise Misuse("data.group and data.time cannot be used together: name one of them.")
 
 
-def _respect(count: int, given: np.ndarray | None) -> tuple[dict[str, np.ndarray], list[str]]:
+def _respect(count: int, given: np.ndarray | None, testing: str) -> tuple[dict[str, np.ndarray], list[str]]:
     """The parts that the data brings, all of it under `train` where it brings none."""
     everything = np.arange(count)
     if given is None or bool((given == "train").all()):
@@ -110,8 +114,9 @@ def _respect(count: int, given: np.ndarray | None) -> tuple[dict[str, np.ndarray
     else:
         fact = (
             "The data brings its own train and validation splits and no test split: nothing is sealed, and the "
-            "validation score is all there is (data.test=... names a test split)."
+            "validation score is all there is."
         )
+        fact += f" To have one, {testing}." if testing else ""
     return parts, [fact]
 
 

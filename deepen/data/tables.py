@@ -17,7 +17,7 @@ from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding, Sealed
 from deepen.data.detect import detect, notation_of
 from deepen.data.reading import ENDINGS, RawTable, ending, read_table
-from deepen.data.splits import split
+from deepen.data.splits import BY_SETTING, split
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 from deepen.spec import Category, Quantity, Spec, Table
@@ -69,7 +69,9 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         digest.update(path.read_bytes())
     target, facts = answers.choose(list(table.columns), options.target)
     name = paths[0].name.removesuffix(".gz").rsplit(".", 1)[0]
-    return build(name, table, target, options, seed, given=given, digest=digest.hexdigest(), facts=facts)
+    dataset = build(name, table, target, options, seed, given=given, digest=digest.hexdigest(), facts=facts)
+    dataset.testing = BY_SETTING
+    return dataset
 
 
 def open_table(path: str, options: Data, *, header: bool | None = None) -> RawTable:

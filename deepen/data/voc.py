@@ -39,6 +39,7 @@ ANNOTATIONS = "annotations"
 PICTURES = ("jpegimages", "images", "image", "imgs", "img", "pictures", "photos")
 """Folders beside `Annotations`, in any case of letters."""
 LEAVES = frozenset(("filename", "height", "width", "name", "difficult", "xmin", "ymin", "xmax", "ymax"))
+TESTING = "list its pictures in ImageSets/Main/test.txt, or where there are no lists put them into a folder named test"
 LISTS = {"train": "train", "trainval": "train", "val": "validation", "test": "test"}
 
 
@@ -117,6 +118,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         options,
         seed,
         kind="Pascal VOC",
+        testing=TESTING,
         digest=documents.digest(files, pile.digest()),
         bad=bad,
         findings=findings,

@@ -32,6 +32,7 @@ from deepen.recipe import Data
 SUMMARY = "your pictures with boxes as YOLO: a data.yaml, or a folder or archive that holds one"
 YAML_BYTES = 2**20
 TEXT_BYTES = 2**24
+TESTING = "name its folder as test in the data.yaml"
 KEYS = re.compile(rb"^\s*[\"']?(names|train)[\"']?\s*:", re.MULTILINE)
 FAR = 3
 """Folders above the data.yaml from which on parts lie too far apart to be one data set."""
@@ -115,6 +116,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         options,
         seed,
         kind="YOLO",
+        testing=TESTING,
         digest=documents.digest({**texts, **lists, "data.yaml": content}, pile.digest()),
         facts=[f"Parts and the names of classes are those that '{where}' says."],
         bad=bad,

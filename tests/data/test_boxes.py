@@ -44,7 +44,9 @@ def labelled(*corners: tuple[float, float, float, float], names: tuple[str, ...]
 
 def made(root: Path, labels: Labels, seed: int = 0, bad: tuple[Bad, ...] = (), **options: object) -> Dataset:
     data = Data(**options)  # type: ignore[arg-type]
-    return assemble("some", pile_at(str(root)), labels, data, seed, kind="tests", digest="0", bad=bad)
+    return assemble(
+        "some", pile_at(str(root)), labels, data, seed, kind="tests", testing="draw one", digest="0", bad=bad
+    )
 
 
 def all_rows(dataset: Dataset) -> dict[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -227,6 +229,18 @@ def test_settings_that_boxes_cannot_follow_are_refused(tmp_path: Path) -> None:
             made(root, labelled((1, 1, 5, 5)), **{key: value})
     with pytest.raises(Misuse, match="resize"):
         made(root, labelled((1, 1, 5, 5)), size=16, resize=20)
+
+
+def test_how_a_test_split_is_given_is_said_to_who_has_none(tmp_path: Path) -> None:
+    root = lay(tmp_path / "x", {f"{number}.png": (16, 24) for number in range(8)})
+    with pytest.raises(Misuse, match=r"data\.test=y is not read for 'some': draw one\."):
+        made(root, labelled((1, 1, 5, 5)), test="y")
+    labels = labelled((1, 1, 5, 5))
+    labels.splits[:3] = ["validation", "validation", "validation"]
+    assert "the validation score is all there is. To have one, draw one." in " ".join(made(root, labels).facts)
+    labels.splits[0] = "test"
+    with pytest.raises(Misuse, match="it brings a test split of its own"):
+        made(root, labels, test="y")
 
 
 def test_mean_and_deviation_may_be_given(tmp_path: Path) -> None:

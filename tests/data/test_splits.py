@@ -72,6 +72,9 @@ def test_given_train_and_validation_has_no_test():
     assert parts["validation"].tolist() == [8, 9]
     assert len(parts["test"]) == 0
     assert "no test split" in facts[0]
+    assert "data.test" not in facts[0]
+    given = np.array(["train"] * 8 + ["validation"] * 2)
+    assert split(10, Data(), 0, given=given, testing="ask")[1][0].endswith("all there is. To have one, ask.")
 
 
 def test_all_given_as_train_is_split():
