@@ -27,6 +27,8 @@ def culprit(task: Task, model: nn.Module, plan: Plan, batch: Batch, device: torc
     if broken is not None:
         return f"{broken} was the first of the weights to be so"
     found: list[str] = []
+    # The forward pass of a training moves running statistics, whatever becomes of its loss.
+    kept = {name: value.clone() for name, value in model.named_buffers()}
 
     def look(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -46,6 +48,9 @@ def culprit(task: Task, model: nn.Module, plan: Plan, batch: Batch, device: torc
     finally:
         for hook in hooks:
             hook.remove()
+        with torch.no_grad():
+            for name, value in model.named_buffers():
+                value.copy_(kept[name])
     return f"the first module with such an output was {found[0]}" if found else "it arose in the loss itself"
 
 
