@@ -34,10 +34,13 @@ FACTS = "deepen"
 WITHIN = ("state_dict", "model", "model_state", "model_state_dict", "model_ema", "net")
 """What a training script calls the weights among the other things that it saves, in the order in which they are looked for."""
 DEEPEST = 4
+NO_TORCH = "{} cannot be read as a file of torch: it is damaged, cut short or of another kind."
 EXPECTED = f"expected a file of weights ({' '.join(ENDINGS)})"
 MOST_UNFOLDED = 2**36
 HEADER_BYTES = 100_000_000
 """The most that the safetensors format allows its header to have."""
+PICKLE, PROTOCOLS = 0x80, range(2, 6)
+"""The bytes with which a pickle begins, and with it torch's files before 2020; the newer ones are zip archives of one."""
 REFUSED = torch.serialization.pickle.UnpicklingError  # the class alone; no pickle is opened here
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, struct.error)
 
@@ -162,15 +165,21 @@ def _torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except REFUSED as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
+        if asked is None and not _is_pickle(path):  # the reader took what stands there for one
+            raise Problem(NO_TORCH.format(path)) from error
         wants = f"asks for {asked[1]} to be called" if asked else "holds more than tensors"
         raise Problem(
             f"{path} is refused: it {wants} when it is read, and such a file can run any program. Where you trust it, save its "
             "weights alone with torch.save(model.state_dict(), FILE), or as safetensors, and give that file."
         ) from error
     except (RuntimeError, zipfile.BadZipFile, *UNREADABLE) as error:
-        raise Problem(
-            f"{path} cannot be read as a file of torch: it is damaged, cut short or of another kind."
-        ) from error
+        raise Problem(NO_TORCH.format(path)) from error
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        beginning = file.read(2)
+    return zipfile.is_zipfile(path) or (len(beginning) == 2 and beginning[0] == PICKLE and beginning[1] in PROTOCOLS)
 
 
 def _first(error: BaseException) -> str:

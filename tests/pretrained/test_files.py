@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ def test_whole_models_and_other_objects_are_refused(tmp_path: Path) -> None:
     for name, kind in (("model", "Linear"), ("script", "Namespace")):
         with pytest.raises(Problem, match=rf"{kind} to be called.*torch\.save\(model\.state_dict\(\)"):
             files.read(tmp_path / f"{name}.pth")
+
+
+@pytest.mark.parametrize("content", [bytes(range(155, 255)), b"\x95" * 100, b"(dp0\n", b"\x80"])
+def test_junk_is_not_said_to_run_programs(content: bytes, tmp_path: Path) -> None:
+    """torch's reader takes for a pickle whatever is no archive."""
+    (tmp_path / "junk.pth").write_bytes(content)
+    with pytest.raises(Problem, match="cannot be read as a file of torch: it is damaged"):
+        files.read(tmp_path / "junk.pth")
+
+
+def test_a_pickle_of_more_than_tensors_is_still_refused(tmp_path: Path) -> None:
+    (tmp_path / "ever.pth").write_bytes(pickle.dumps({1, 2}, protocol=4))
+    with pytest.raises(Problem, match="can run any program"):
+        files.read(tmp_path / "ever.pth")
 
 
 def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
