@@ -226,7 +226,7 @@ def convert(
     mean: Annotated[str | None, Parameter(help="What is subtracted from each channel, in 0..1: 0.5,0.5,0.5.")] = None,
     std: Annotated[str | None, Parameter(help="What each channel is divided by after that.")] = None,
     allow_partial: Annotated[
-        bool, Parameter(negative="", help="Go on with weights that hold less than 95 % of the network.")
+        bool, Parameter(negative="", help="Go on with weights that hold a part of the network; the rest is random.")
     ] = False,
     json: Json = False,
 ) -> dict[str, Any]:

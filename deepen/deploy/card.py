@@ -47,6 +47,7 @@ def _of_others(facts: dict[str, Any]) -> str:
         f"- Takes: {_fields(facts['spec']['input'])}; {scaled}, less {seen['mean']}, divided by {seen['std']}",
         f"- Answers with: {len(names):,} classes ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})",
         f"- Weights: {facts['converted']} (file SHA-256 {facts['digest'][:16]}...), {100 * facts['matched']:.4g} % matched",
+        *([f"- Never trained, at random: {', '.join(facts['untrained'])}"] if facts.get("untrained") else []),
         f"- Parameters: {facts['parameters']:,}",
         f"- Converted with: Deepen {facts['versions']['deepen']}, torch {facts['versions']['torch']}",
         "",

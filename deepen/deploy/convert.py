@@ -15,9 +15,11 @@ from deepen import registry
 from deepen.data.pixels import ImagePreprocess
 from deepen.deploy import bundle
 from deepen.errors import Misuse, Problem
+from deepen.nn.borrowed import preset, sketched
 from deepen.pretrained import files
 from deepen.pretrained.find import IMAGENET, find
-from deepen.pretrained.load import classes_of, load
+from deepen.pretrained.load import channels_of, check_finite, classes_of, load, not_in
+from deepen.pretrained.stem import stem_of
 from deepen.pretrained.weights import Weights
 from deepen.randomness import generator, reseed
 from deepen.recipe import as_text
@@ -30,6 +32,8 @@ SYNSET = re.compile(r"(n\d{8})\s+(.+)")
 """A line of ImageNet's own lists: the number of the WordNet entry before its words."""
 LARGEST_SIDE = 4096
 MOST_NAMES = 2**24
+CHANNELS = (1, 3)
+"""Of pictures, grey or in colour."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,11 @@ def convert(
             f"--out {out}: with --model a bundle is written, which is a folder. Leave out {ENDING}, or --model."
         )
     if model is not None:
-        registry.find("model", model)
+        if sketched(model, preset(model), 3) is None:
+            raise Misuse(
+                f"--model {model} is not for {TASK}: a bundle is made of a network that tells pictures of classes apart, such as "
+                "resnet18."
+            )
     elif source == IMAGENET:
         raise Misuse(
             "imagenet stands for the weights of many networks: name one with --model, such as --model resnet18."
@@ -109,6 +117,10 @@ def _seen(weights: Weights, shown: Shown) -> Weights:
         raise Misuse("--mean and --std belong together: give both, or neither.")
     if shown.std is not None and (min(shown.std, default=0) <= 0 or len(shown.std) != len(shown.mean or ())):
         raise Misuse(f"--std {as_text(shown.std)} is not usable: expected as many numbers as --mean, all above 0.")
+    if shown.mean is not None and len(shown.mean) not in CHANNELS:
+        raise Misuse(
+            f"--mean {as_text(shown.mean)} is not usable: expected 1 number for grey pictures or 3 for colour."
+        )
     names = weights.names if shown.names is None else read_names(Path(shown.names))
     mean, std = (weights.mean, weights.std) if shown.mean is None else (shown.mean, shown.std)
     return Weights(weights.tensors, weights.origin, weights.digest, size, resize, mean, std, names)
@@ -151,6 +163,7 @@ def _as_file(weights: Weights, seen: Weights, out: Path) -> Converted:
         "names": seen.names,
     }
     told = {name: value for name, value in facts.items() if value is not None}
+    check_finite(weights)
     files.write(out, weights.tensors, told)
     kept = files.read(out).tensors
     if kept.keys() != weights.tensors.keys() or not all(
@@ -172,11 +185,23 @@ def _as_bundle(weights: Weights, seen: Weights, model: str, out: Path, allow_par
             "trained on ImageNet --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225."
         )
     side, channels = seen.size, len(seen.mean)
-    image = Image(channels, side, side)
     recipe = recipes.blank(weights.origin, "folder", TASK, model)
+    stem = stem_of(model, recipe.model, weights)
+    if stem is not None:
+        recipe.set("model.stem", stem)
     module = registry.find("model", model).load()
     with torch.device("meta"):  # of this one only the shapes are looked at
-        sketch = module.build(Spec(image, Category(("yes", "no"))), recipe.model)
+        sketch = module.build(Spec(Image(max(CHANNELS), side, side), Category(("yes", "no"))), recipe.model)
+    looked_at = channels_of(sketch, weights)
+    if looked_at not in (None, *CHANNELS):
+        raise Problem(
+            f"{weights.origin} looks at {looked_at} channels: expected weights for pictures, which have 1 or 3."
+        )
+    if channels not in CHANNELS or looked_at not in (None, channels):
+        raise Misuse(
+            f"{as_text(seen.mean)} is a mean of {channels} channels: {weights.origin} needs {looked_at or '1 or 3'}, with as "
+            "many numbers for --mean and for --std."
+        )
     count = classes_of(sketch, weights)
     if count is None:
         load(sketch, weights, allow_partial=allow_partial)  # says what does not fit, where nothing does
@@ -188,10 +213,18 @@ def _as_bundle(weights: Weights, seen: Weights, model: str, out: Path, allow_par
         raise Misuse(
             f"There are {len(names):,} names and {weights.origin} tells {count:,} classes apart: give one for each."
         )
-    spec = Spec(image, Category(names))
+    spec = Spec(Image(channels, side, side), Category(names))
     reseed(0, "weights")
     network = module.build(spec, recipe.model).eval()
     loaded = load(network, weights, allow_partial=allow_partial)
+    untrained = (*loaded.lacking, *loaded.new)
+    if untrained and not allow_partial:
+        raise Problem(
+            f"A bundle of {model} would hold layers that were never trained: {not_in(weights, untrained)}. Name with --model the "
+            "network that they were trained for, or go on all the same with --allow-partial."
+        )
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in untrained))
+    sentence = f"{loaded.sentence} Never trained, at random: {', '.join(layers)}." if layers else loaded.sentence
     preprocess = ImagePreprocess(channels, side, side, seen.mean, seen.std, seen.resize)
     task = registry.find("task", TASK).load()
     pixels = torch.randint(
@@ -201,6 +234,7 @@ def _as_bundle(weights: Weights, seen: Weights, model: str, out: Path, allow_par
     facts = {
         "converted": weights.origin,
         "matched": loaded.share,
+        "untrained": layers,
         "digest": weights.digest,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "step": 0,
@@ -211,4 +245,4 @@ def _as_bundle(weights: Weights, seen: Weights, model: str, out: Path, allow_par
     bundle.write(out, network, recipe, task.build(spec, recipe.task), preprocess, preprocess.tensor(pixels), facts)
     bundle.load(out)  # replays the goldens
     numbers = sum(value.numel() for value in state.values())
-    return Converted(out, "bundle", len(state), numbers, loaded.share, loaded.sentence)
+    return Converted(out, "bundle", len(state), numbers, loaded.share, sentence)

@@ -17,7 +17,10 @@ from deepen.pretrained.weights import Weights
 ENOUGH = 0.95
 """Share of a network's numbers under which something is wrong more often than not: another network, another depth."""
 SHOWN = 3
-MODEL = "--model"
+FILTERS = 4
+"""Dimensions of the weights of a convolution: [out, in, height, width]."""
+MODEL, BACKBONE = "--model", "model.backbone"
+"""How a network is named that weights are for, itself or under another."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,17 @@ class Loaded:
     """What the weights have beyond the network."""
     differing: tuple[str, ...]
     """Parameters of the body that have another shape in the weights."""
+    new: tuple[str, ...]
+    """Parameters of the head, where it was not taken over."""
     head: str
     """What became of the part that answers, a phrase."""
     sentence: str
     """All of it, for people."""
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What of the body was not taken over and is as in a network that was never trained, running statistics included."""
+        return (*self.differing, *self.missing)
 
 
 def load(
@@ -49,12 +59,7 @@ def load(
     begin with their rows. Raises `Problem` where less than 95 % of the numbers are found
     (unless `allow_partial`), and for weights that are not finite. `named_by` is the setting that names the network.
     """
-    broken = [name for name, value in weights.tensors.items() if not bool(torch.isfinite(value).all())]
-    if broken:
-        raise Problem(
-            f"The weights from {weights.origin} hold NaN or infinite numbers (in {_few(broken)}): they come from a training that "
-            "broke off, or the file is damaged. Take others."
-        )
+    check_finite(weights)
     places = [model]
     below = getattr(model, "backbone", None)
     if isinstance(below, nn.Module):
@@ -66,6 +71,35 @@ def load(
         raise Problem(_too_little(loaded, weights, fitted.matched, named_by))
     fitted.copy()
     return loaded
+
+
+def check_finite(weights: Weights) -> None:
+    """Raise `Problem` for weights that are not finite."""
+    broken = [name for name, value in weights.tensors.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise Problem(
+            f"The weights from {weights.origin} hold NaN or infinite numbers (in {few(broken)}): they come from a training that "
+            "broke off, or the file is damaged. Take others."
+        )
+
+
+def matched(model: nn.Module, weights: Weights) -> int:
+    """How many numbers of a network the weights have; of one on the meta device too."""
+    return _Fitted.of(model, weights.tensors).matched
+
+
+def channels_of(model: nn.Module, weights: Weights) -> int | None:
+    """How many channels the first filters in the weights look at, of a network for colours. None where it does not begin with
+    filters or the weights have none for it."""
+    fitted = _Fitted.of(model, weights.tensors)
+    first = fitted.given.get(next(iter(fitted.state), ""))
+    return first.shape[1] if first is not None and first.ndim == FILTERS else None
+
+
+def not_in(weights: Weights, lacking: Sequence[str]) -> str:
+    """What the weights do not have of a network, a phrase."""
+    what = "1 tensor is" if len(lacking) == 1 else f"{len(lacking)} tensors are"
+    return f"{what} not in the weights from {weights.origin} or of another shape ({few(lacking)})"
 
 
 def classes_of(model: nn.Module, weights: Weights) -> int | None:
@@ -166,6 +200,7 @@ class _Fitted:
         missing = tuple(name for name in counted if name not in self.given)
         differing = tuple(name for name in counted if name in self.given and name not in found)
         unexpected = tuple(name for name in self.given if name not in self.state)
+        new = () if self.head_fits else tuple(name for name in self.state if _is_in(name, self.head))
         head = self._head()
         what = f"{where}'s body" if head and not self.head_fits else where
         sentence = f"{percent(share)} of the numbers of {what} come from {weights.origin}"
@@ -174,7 +209,7 @@ class _Fitted:
         sentence += f"; {head}." if head else "."
         if missing or differing:
             sentence += f" {_lacking(missing, differing)}"
-        return Loaded(share, self.matched, missing, unexpected, differing, head, sentence)
+        return Loaded(share, self.matched, missing, unexpected, differing, new, head, sentence)
 
     def _head(self) -> str:
         weight = self.answering
@@ -192,7 +227,7 @@ class _Fitted:
                 return new
             pairs = [f"{self.classes[number]} as {self.known[place]!r}" for number, place in places.items()]
             begin = "begins" if len(places) == 1 else "begin"
-            return f"{new}; {len(places)} of them {begin} with what the weights know of them ({_few(pairs)})"
+            return f"{new}; {len(places)} of them {begin} with what the weights know of them ({few(pairs)})"
         return f"its head {self.head} is new"
 
 
@@ -224,7 +259,7 @@ def _too_little(loaded: Loaded, weights: Weights, matched: int, named_by: str) -
     mend = f"Name with {named_by} the network that they were trained for"
     if matched == 0:
         return f"Nothing in the weights from {weights.origin} fits the network. {lacking} {mend}."
-    if named_by == MODEL:
+    if named_by in (MODEL, BACKBONE):
         mend += ", or go on all the same with --allow-partial"
     return (
         f"Only {percent(loaded.share)} of the network's numbers are found in the weights from {weights.origin}, expected "
@@ -234,8 +269,9 @@ def _too_little(loaded: Loaded, weights: Weights, matched: int, named_by: str) -
 
 def _lacking(missing: Sequence[str], differing: Sequence[str], unexpected: Sequence[str] = ()) -> str:
     kinds = {"Not there": missing, "Of another shape": differing, "Beyond the network": unexpected}
-    return " ".join(f"{words}: {_few(found)}." for words, found in kinds.items() if found)
+    return " ".join(f"{words}: {few(found)}." for words, found in kinds.items() if found)
 
 
-def _few(found: Sequence[str]) -> str:
+def few(found: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
     return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")

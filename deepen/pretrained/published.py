@@ -68,7 +68,7 @@ _TORCHVISION = {
     "mobilenet-v3-small": ("mobilenet_v3_small-", "047dcff4addef86ea5bc2eff13c9614dc11f47ab1160d0a71a25e7db994f4e1f"),
     "mobilenet-v3-large": ("mobilenet_v3_large-", "8738ca797c879b547d18bbd15da5736ff2557b2036a9af72225393ca61759a04"),
 }
-IMAGENET: dict[str, tuple[File, ...]] = {
+FILES: dict[str, tuple[File, ...]] = {
     model: (
         File(
             name := f"{stem}{sum_[:8]}.pth",
@@ -81,8 +81,8 @@ IMAGENET: dict[str, tuple[File, ...]] = {
     )
     for model, (stem, sum_) in _TORCHVISION.items()
 }
-"""By the name of the network; the first of each is the one that is fetched, others are taken where they lie."""
-IMAGENET["squeezenet1-0"] += (
+"""Of networks trained on ImageNet, by name; the first of each is the one that is fetched, others are taken where they lie."""
+FILES["squeezenet1-0"] += (
     File(
         "squeezenet1_0_imagenet.npz",
         "9d086ed9eed10a3d5f1a93e1180c745ffe8bfe6d4798bef977f95427732c8184",
@@ -102,15 +102,15 @@ OTHERS = (
 
 def known(digest: str) -> File | None:
     """The published file of this SHA-256, whatever it is called now."""
-    every = (*OTHERS, *(file for files in IMAGENET.values() for file in files))
+    every = (*OTHERS, *(file for files in FILES.values() for file in files))
     return next((file for file in every if digest.startswith(file.sha256)), None)
 
 
 def for_imagenet(model_name: str) -> tuple[File, ...]:
     """The published weights of a network that was trained on ImageNet. Raises `Misuse` where none are known."""
-    if model_name not in IMAGENET:
+    if model_name not in FILES:
         raise Misuse(
-            f"pretrained=imagenet: {unknown('network with published ImageNet weights', model_name, IMAGENET)} Or give a file of "
+            f"pretrained=imagenet: {unknown('network with published ImageNet weights', model_name, FILES)} Or give a file of "
             "weights, hf:owner/name or a run."
         )
-    return IMAGENET[model_name]
+    return FILES[model_name]

@@ -15,11 +15,11 @@ from torch import Tensor
 from deepen import registry
 from deepen.errors import Misuse, Problem, unknown
 from deepen.nn.backbone import Backbone
-from deepen.nn.borrowed import borrowed
+from deepen.nn.borrowed import borrowed, preset
 from deepen.pretrained.find import IMAGENET, find
-from deepen.pretrained.load import load
-from deepen.pretrained.published import IMAGENET as PUBLISHED
-from deepen.pretrained.published import MEAN, STD
+from deepen.pretrained.load import load, not_in
+from deepen.pretrained.published import FILES, MEAN, STD
+from deepen.pretrained.stem import stem_of
 from deepen.pretrained.weights import Weights
 from deepen.spec import Image
 
@@ -112,14 +112,19 @@ def seen_by(features: str, source: str, digest: str | None = None) -> tuple[Seen
         name, weights = _lying_here(digest)
     else:
         registry.find("model", features)
-        if source == IMAGENET and features not in PUBLISHED:
+        if source == IMAGENET and features not in FILES:
             raise Misuse(
-                f"task.features={features}: {unknown('network with published ImageNet weights', features, PUBLISHED)} Or name "
+                f"task.features={features}: {unknown('network with published ImageNet weights', features, FILES)} Or name "
                 "with task.weights a file of weights for it, or hf:owner/name."
             )
         name, weights = features, find(source, features)
-    network = borrowed(name, Image(3, TRAINED_SIZE, TRAINED_SIZE), AUTO, "task.features")
-    load(network, weights, allow_partial=False, named_by="task.features")
+    stem = stem_of(name, preset(name), weights) or "auto"
+    network = borrowed(name, Image(3, TRAINED_SIZE, TRAINED_SIZE), AUTO, "task.features", stem)
+    loaded = load(network, weights, allow_partial=False, named_by="task.features")
+    if loaded.lacking:
+        raise Problem(
+            f"task.features={name} would see at random: {not_in(weights, loaded.lacking)}. Give the whole of its weights."
+        )
     return Seen(network, weights.mean or MEAN, weights.std or STD), name, weights
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from deepen.deploy import bundle
 from deepen.deploy.convert import Shown, convert, read_names
 from deepen.errors import Misuse, Problem
-from deepen.models import squeezenet
+from deepen.models import resnet, squeezenet
+from deepen.nn.borrowed import preset
 from deepen.pretrained.find import find
 from deepen.spec import Category, Spec
 from deepen.spec import Image as Pictures
@@ -116,6 +119,17 @@ def test_resize_and_centre_are_those_of_predict(file: Path, tmp_path: Path) -> N
         (["--out", "x", "--model", "squeezenet1-1", "--mean", "0.5"], "--mean and --std belong together", 2),
         (["--out", "x.safetensors", "--mean", "0.5", "--std", "0"], "all above 0", 2),
         (["--out", "x.safetensors", "--mean", "much", "--std", "1"], "--mean=much is not usable", 2),
+        (
+            ["--out", "x", "--model", "squeezenet1-1", "--mean", "0.4,0.5", "--std", "0.2,0.3"],
+            "expected 1 number for grey",
+            2,
+        ),
+        (
+            ["--out", "x", "--model", "squeezenet1-1", "--size", "32", "--mean", "0.4", "--std", "0.2"],
+            "needs 3, with as",
+            2,
+        ),
+        (["--out", "x", "--model", "detector"], "--model detector is not for classify", 2),
         (["--out", "x", "--model", "resnet18", *NUMBERS], "Nothing in the weights from", 1),
         (["--out", "x", "--model", "squeezenet1-1", *NUMBERS, "--names", "two.txt"], "There are 2 names", 2),
         (["--out", "x", "--model", "squeezenet1-1", *NUMBERS, "--names", "gone.txt"], "cannot be read: No such", 1),
@@ -170,6 +184,62 @@ def test_half_a_network_needs_permission(file: Path, tmp_path: Path) -> None:
     done = convert(str(tmp_path / "half.pt"), tmp_path / "out", "squeezenet1-1", SEEN, allow_partial=True)
     assert done.matched is not None
     assert 0.5 < done.matched < 0.95
+
+
+@pytest.mark.parametrize(
+    ("gone", "layers"),
+    [
+        (r"conv1\.weight", "conv1"),
+        (r".*running_var", "bn1, layer1.0.bn1, layer1.0.bn2"),
+        (r"linear\.bias", "linear"),
+    ],
+)
+def test_a_few_layers_at_random_need_permission_too(gone: str, layers: str, tmp_path: Path) -> None:
+    """They are less than a hundredth of the numbers, and make all that comes after them worthless."""
+    spec = Spec(Pictures(3, 32, 32), Category(("a", "b", "c")))
+    state = resnet.build(spec, preset("resnet20")).state_dict()
+    torch.save({name: value for name, value in state.items() if not re.match(gone, name)}, tmp_path / "less.pt")
+    with pytest.raises(Problem, match=rf"never trained: .*{gone}.*--allow-partial"):
+        convert(str(tmp_path / "less.pt"), tmp_path / "out", "resnet20", SEEN)
+    assert not (tmp_path / "out").exists()
+    done = convert(str(tmp_path / "less.pt"), tmp_path / "out", "resnet20", SEEN, allow_partial=True)
+    for text in (done.sentence, (tmp_path / "out" / "card.md").read_text(encoding="utf-8")):
+        assert f"Never trained, at random: {layers}" in text
+
+
+def test_the_first_layers_follow_the_weights_and_not_the_size(tmp_path: Path) -> None:
+    """Up to 64 pixels the network would else take its form for small pictures, whose first filters are of another shape."""
+    spec = Spec(Pictures(3, 224, 224), Category(("a", "b", "c")))
+    torch.manual_seed(5)
+    whole = squeezenet.build(spec, preset("squeezenet1-0")).eval()
+    torch.save(whole.state_dict(), tmp_path / "whole.pt")
+    convert(str(tmp_path / "whole.pt"), tmp_path / "out", "squeezenet1-0", Shown(64, None, SEEN.mean, SEEN.std))
+    model = bundle.load(tmp_path / "out")
+    assert model.spec.input == Pictures(3, 64, 64)
+    pictures = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(model.module(pictures), whole(pictures))
+
+
+@pytest.mark.parametrize("channels", [(2, None), (4, 4)])
+def test_channels_that_no_picture_has(channels: tuple[int, int | None], tmp_path: Path) -> None:
+    number, filters = channels
+    state = network().state_dict()
+    if filters is None:
+        facts = {"size": 32, "mean": [0.5] * number, "std": [0.2] * number}
+        save_file(state, tmp_path / "w.safetensors", metadata={"deepen": json.dumps(facts)})
+    else:
+        state["features.0.weight"] = torch.zeros(64, filters, 3, 3)
+        save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(Problem, match="of 2 channels: .* needs 3" if filters is None else "looks at 4 channels"):
+        convert(str(tmp_path / "w.safetensors"), tmp_path / "out", "squeezenet1-1", SEEN if filters else None)
+
+
+def test_weights_that_are_not_finite_are_said_to_be_so(tmp_path: Path) -> None:
+    torch.save({"a": torch.tensor([1.0, float("nan")])}, tmp_path / "nan.pt")
+    with pytest.raises(Problem, match=r"NaN or infinite numbers \(in a\)"):
+        convert(str(tmp_path / "nan.pt"), tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
 
 
 def test_imagenet_needs_the_name_of_a_network(tmp_path: Path) -> None:

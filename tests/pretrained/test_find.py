@@ -42,7 +42,7 @@ def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Fi
         size=24,
         resize=28,
     )
-    monkeypatch.setitem(published.IMAGENET, "tiny", (file,))
+    monkeypatch.setitem(published.FILES, "tiny", (file,))
     return file
 
 
@@ -50,7 +50,7 @@ def test_every_published_network_is_in_the_registry_and_its_name_carries_its_sum
     from deepen import registry
 
     known = registry.entries("model")
-    for model, candidates in published.IMAGENET.items():
+    for model, candidates in published.FILES.items():
         assert model in known
         first = candidates[0]
         assert first.name == f"{first.name.rpartition('-')[0]}-{first.sha256[:8]}.pth"
