@@ -20,13 +20,15 @@ from deepen import registry
 from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem, did_you_mean
-from deepen.nn.backbone import SMALL, Backbone, body_parameters
-from deepen.pretrained.find import find
-from deepen.pretrained.load import Loaded, load
+from deepen.nn.backbone import Backbone, Stem, body_parameters
+from deepen.nn.borrowed import preset
+from deepen.pretrained.find import IMAGENET, find
+from deepen.pretrained.hub import PREFIX as HUB
+from deepen.pretrained.load import BACKBONE, MODEL, Loaded, load, not_in
+from deepen.pretrained.stem import has_forms, stem_of
 from deepen.pretrained.weights import Weights
 from deepen.recipe import Recipe, Transfer
 
-PUBLISHED, HUB = "imagenet", "hf:"
 USUAL = "resnet18"
 """The network that published weights are for, where none is named."""
 ANSWERS = ("classify", "regress")
@@ -44,6 +46,8 @@ class Origin:
     """Settings of the model."""
     data: dict[str, Any]
     """Settings with which pictures are as the weights know them."""
+    stem: Stem | None = None
+    """The form of the first layers that fits the weights, where it is known."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,28 @@ def check(recipe: Recipe, own: nn.Module | None, chosen: set[str]) -> None:
                     f"{word}={recipes.as_text(recipe.keys()[key])} says what becomes of weights that are taken over, and none "
                     "are: name some with --pretrained imagenet, a file of weights or a run."
                 )
+        return
+    held = _network_in(transfer.pretrained)
+    if held is not None and held[0] == recipe.model_name:
+        _of_another_kind(transfer.pretrained, *held, recipe.task_name)
+
+
+def _of_another_kind(pretrained: str, model: str, fields: Mapping[str, Any], task: str) -> None:
+    """Raise `Misuse` where the model that a run names is for another kind of answer than is asked for."""
+    carrier, usual = _carrier(model), _usual_of(task)
+    if carrier is not None and task in ANSWERS:
+        below = fields.get("backbone", carrier)
+        mend = (
+            f"to take over the network under it, add --model {below}"
+            if below != carrier
+            else f"the network under it ('{below}') is a part of it alone. Name other weights, or leave --pretrained out"
+        )
+        raise Misuse(f"The weights {pretrained} are of '{model}', which is not for '{task}': {mend}.")
+    if carrier is None and usual is not None and _carrier(usual) is not None:
+        raise Misuse(
+            f"The weights {pretrained} are of '{model}', which says one thing of a whole picture and is not for '{task}': to put "
+            f"'{usual}' on it, add model.backbone={model}."
+        )
 
 
 def origin(settings: Mapping[str, Any], task: str | None, model: str | None) -> Origin | None:
@@ -88,58 +114,90 @@ def origin(settings: Mapping[str, Any], task: str | None, model: str | None) -> 
     pretrained = asked(settings).pretrained
     if pretrained is None:
         return None
+    named = _said(settings, "backbone")
     held = _network_in(pretrained)
-    taking = model or (held[0] if held else _usual(pretrained, task))
-    registry.find("model", taking)
+    if held and model is None and (named is None or _carrier(held[0]) is not None):
+        taking = held[0]
+    else:
+        taking = model or _usual(pretrained, task, named)
     brought = {f"model.{name}": value for name, value in held[1].items()} if held and held[0] == taking else {}
-    below = getattr(registry.find("model", taking).load().Config(), "backbone", None)
-    known = taking
-    if below is not None:  # it stands on a network, and the weights are that one's
-        known = str(settings.get("model.backbone", settings.get("backbone", below)))
-        if known == below and pretrained == PUBLISHED:
-            known = USUAL
-            brought["model.backbone"] = USUAL
+    usual = _carrier(taking)
+    if usual is None:
+        known, network = taking, _settings(taking, {**brought, **settings})
+    else:  # it stands on a network, and the weights are that one's
+        known = named or str(brought.get("model.backbone", usual))
+        if pretrained == IMAGENET and named is None:
+            known = brought["model.backbone"] = USUAL
+        network = None if known == usual else preset(known)  # its own has one form only
     weights = find(pretrained, known)
-    if below is None and not {"model.stem", "stem"} & settings.keys() and "model.stem" not in brought:
-        brought |= _stem(taking, weights)
-    return Origin(taking, weights, brought, _as_known(weights, settings, whole=below is None))
+    stem = stem_of(known, network, weights) if network is not None and has_forms(preset(taking)) else None
+    if stem is not None and _said(settings, "stem") is None and brought.get("model.stem", "auto") == "auto":
+        brought["model.stem"] = stem
+    return Origin(taking, weights, brought, _as_known(weights, settings, whole=usual is None), stem)
 
 
 def says_model(settings: Mapping[str, Any]) -> bool:
-    """Whether the weights that the user asks for are a run's or bundle's, which names its network."""
-    return _network_in(asked(settings).pretrained or "") is not None
+    """Whether the weights that the user asks for are a run's or bundle's, which names the model that takes them."""
+    held = _network_in(asked(settings).pretrained or "")
+    return held is not None and (_said(settings, "backbone") is None or _carrier(held[0]) is not None)
 
 
 def lasting(pretrained: str | None) -> str | None:
     """A path that holds from any folder; names stay as they are."""
-    if pretrained is None or pretrained == PUBLISHED or pretrained.startswith(HUB) or not Path(pretrained).exists():
+    if pretrained is None or pretrained == IMAGENET or pretrained.startswith(HUB) or not Path(pretrained).exists():
         return pretrained
     return str(Path(pretrained).resolve())
 
 
-def _stem(model: str, weights: Weights) -> dict[str, Any]:
-    """The form of the first layers that the weights were trained in, for networks that have one for small pictures too: where
-    it followed the size of the new pictures, those layers would not fit."""
-    if not hasattr(registry.find("model", model).load().Config(), "stem"):
-        return {}
-    if weights.size is not None:
-        return {"model.stem": "small" if weights.size <= SMALL else "imagenet"}
-    filters = next((value for value in weights.tensors.values() if value.ndim == 4), None)
-    return {"model.stem": "imagenet"} if filters is not None and filters.shape[-1] > 3 else {}
+def _said(settings: Mapping[str, Any], name: str) -> str | None:
+    """What the user says of a setting of the model."""
+    value = settings.get(f"model.{name}", settings.get(name))
+    return None if value is None else str(value)
 
 
-def _usual(pretrained: str, task: str | None) -> str:
-    """The model that takes weights where none is named."""
-    if pretrained != PUBLISHED and not pretrained.startswith(HUB) and not Path(pretrained).exists():
-        hint = did_you_mean(pretrained, [PUBLISHED])
+def _carrier(model: str) -> str | None:
+    """What a model stands on where nothing is said; None for one that stands by itself."""
+    backbone = getattr(registry.find("model", model).load().Config(), "backbone", None)
+    return None if backbone is None else str(backbone)
+
+
+def _settings(model: str, settings: Mapping[str, Any]) -> Any:
+    """The settings of a network, with what of `settings` is said of it."""
+    draft = recipes.blank("", "folder", "", model)
+    for key, value in settings.items():
+        if key.startswith("model.") or key in vars(draft.model):
+            draft.set(key, value)
+    return draft.model
+
+
+def _usual(pretrained: str, task: str | None, backbone: str | None) -> str:
+    """The model that takes weights where none is named: the network that they are for, or what stands on it."""
+    if pretrained != IMAGENET and not pretrained.startswith(HUB) and not Path(pretrained).exists():
+        hint = did_you_mean(pretrained, [IMAGENET])
         raise Misuse(f"pretrained={pretrained} is not known: expected imagenet, hf:owner/name, a file or a run.{hint}")
-    if pretrained == PUBLISHED:
-        if task is None or task in ANSWERS:
-            return USUAL
-        for known in recipes.known_good():
-            if known.task == task and known.default and known.model is not None:
-                return known.model
-    raise Misuse(f"Name with --model the network that the weights {pretrained} are for: they do not say it.")
+    if pretrained == IMAGENET and backbone is None and (task is None or task in ANSWERS):
+        return USUAL
+    if pretrained == IMAGENET or backbone is not None:
+        standing = _usual_of(task)
+        if standing is not None and (backbone is None or _carrier(standing) is not None):
+            return standing
+    if backbone is not None:
+        raise Misuse(
+            f"model.backbone={backbone} is for models that stand on a network, and none that is usual here does: name the "
+            f"network itself with --model {backbone}."
+        )
+    raise Misuse(
+        f"The weights {pretrained} do not say which network they are for: name it with --model NETWORK, or, where boxes or masks "
+        "are to be found, with model.backbone=NETWORK."
+    )
+
+
+def _usual_of(task: str | None) -> str | None:
+    """The model of a task in the recipe that is taken where none is named."""
+    for known in recipes.known_good():
+        if known.task == task and known.default and known.model is not None:
+            return known.model
+    return None
 
 
 def _network_in(pretrained: str) -> tuple[str, dict[str, Any]] | None:
@@ -179,8 +237,9 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequenc
         )
     implied = [*origin.network, *origin.data]
     answering = classes if isinstance(model, Backbone) else ()  # what stands on a network answers in ways of its own
-    loaded = load(model, origin.weights, allow_partial=transfer.allow_partial, classes=answering)
-    _whole(loaded, transfer)
+    named_by = BACKBONE if _carrier(origin.model) is not None else MODEL
+    loaded = load(model, origin.weights, allow_partial=transfer.allow_partial, named_by=named_by, classes=answering)
+    _whole(loaded, recipe, origin)
     said = loaded.sentence
     total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)
     numbers = f"frozen: {frozen:,} of {total:,} parameters"
@@ -194,15 +253,16 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequenc
     return Start([said, slower], implied)
 
 
-def _whole(loaded: Loaded, transfer: Transfer) -> None:
+def _whole(loaded: Loaded, recipe: Recipe, origin: Origin) -> None:
     """Raise `Misuse` where layers that would be frozen are not in the weights: at random they would stay."""
-    lacking = [*loaded.differing, *loaded.missing]
-    if lacking and transfer.mode in ("head", "gradual"):
-        raise Misuse(
-            f"transfer={transfer.mode} freezes the body, and {len(lacking)} of its tensors are not in the weights or of another "
-            f"shape ({', '.join(lacking[:3])}): take transfer=all, in which they learn, or model.stem=imagenet where only the "
-            "first layer differs."
-        )
+    mode = recipe.transfer.mode
+    if not loaded.lacking or mode not in ("head", "gradual"):
+        return
+    other = origin.stem is not None and origin.stem != recipe.model.stem
+    raise Misuse(
+        f"transfer={mode} freezes the body, and {not_in(origin.weights, loaded.lacking)}: take transfer=all, in which they learn"
+        f"{f', or model.stem={origin.stem}, the form that the weights have' if other else ''}."
+    )
 
 
 def keep(folder: Folder, network: nn.Module, start: Start) -> None:

@@ -22,6 +22,7 @@ from deepen.data.dataset import Columns
 from deepen.deploy import bundle
 from deepen.engine import checkpoint, features
 from deepen.engine.update import Updater
+from deepen.nn.borrowed import preset
 from deepen.prepare import Prepared, prepare
 from deepen.pretrained.weights import Weights
 from deepen.settle import keep_features, settle
@@ -422,7 +423,7 @@ def test_weights_and_networks_that_do_not_go_together(tmp_path: Path, weights: P
         prepare("digits", None, Own(), taken)
     with pytest.raises(Problem, match="'mlp' has no body"):
         prepare("digits", None, "mlp", taken)
-    with pytest.raises(Misuse, match="Name with --model the network"):
+    with pytest.raises(Misuse, match=r"name it with --model NETWORK, or, .* model\.backbone=NETWORK"):
         prepare("digits", None, None, taken)
     with pytest.raises(Misuse, match="no data set named 'digts'"):
         prepare("digts", None, None, {"transfer.pretrained": "imagenet"})
@@ -460,16 +461,19 @@ def test_a_model_that_stands_on_a_network_takes_that_ones_weights(monkeypatch: p
     monkeypatch.setattr(transfer, "find", find)
     found = transfer.origin({"pretrained": "imagenet"}, None, "unet")
     assert found is not None
-    assert found.network == {"model.backbone": "resnet18"}
+    assert found.network == {"model.backbone": "resnet18", "model.stem": "imagenet"}
     assert found.data.keys() == {"data.channels", "data.mean", "data.std"}
     found = transfer.origin({"pretrained": "imagenet", "backbone": "resnet34"}, None, "unet")
     assert found is not None
-    assert found.network == {}
+    assert found.network == {"model.stem": "imagenet"}
+    found = transfer.origin({"pretrained": "imagenet", "backbone": "resnet34", "stem": "small"}, None, "unet")
+    assert found is not None
+    assert found.network == {}, "the user says it"
     found = transfer.origin({"pretrained": "imagenet"}, "classify", None)
     assert found is not None
     assert found.network == {"model.stem": "imagenet"}
     assert (found.model, found.data["data.size"], found.data["data.resize"]) == ("resnet18", 224, 256)
-    assert asked == [("imagenet", "resnet18"), ("imagenet", "resnet34"), ("imagenet", "resnet18")]
+    assert [name for _, name in asked] == ["resnet18", "resnet34", "resnet34", "resnet18"]
 
 
 def test_layers_at_random_are_not_frozen(tmp_path: Path, weights: Path) -> None:
@@ -479,3 +483,89 @@ def test_layers_at_random_are_not_frozen(tmp_path: Path, weights: Path) -> None:
     for mode in ("head", "gradual"):
         with pytest.raises(Misuse, match=rf"transfer={mode} freezes the body.*bn1\.weight"):
             train(tmp_path, tmp_path / "less.safetensors", **MODES[mode])
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> str:
+    """Pictures of 64x80 pixels, for which networks take their form for small ones where nothing is said."""
+    draws = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for number in range(8):
+        target = np.zeros((64, 80), np.uint8)
+        target[:30, : 20 + number] = 1
+        pixels = (target[..., None] * 150 + draws.integers(0, 90, (64, 80, 3))).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / "images" / f"p{number}.png")
+        Image.fromarray(target).save(tmp_path / "data" / "masks" / f"p{number}.png")
+    return str(tmp_path / "data")
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> str:
+    """Weights of a whole network for large pictures; their file does not say of which."""
+    module = registry.find("model", "squeezenet1-0").load()
+    torch.manual_seed(3)
+    made = module.build(Spec(Picture(3, 224, 224), Category(("a", "b"))), preset("squeezenet1-0"))
+    save_file(made.state_dict(), tmp_path / "published.safetensors")
+    return str(tmp_path / "published.safetensors")
+
+
+BELOW = {"model.backbone": "squeezenet1-0", "plan": "fp32", "device": "cpu", "fit.batch_size": 2}
+
+
+@pytest.mark.parametrize("mode", ["head", "all", "gradual"])
+def test_a_file_goes_under_the_usual_model_whole_with_its_stem(masks: str, published: str, mode: str) -> None:
+    p = prepare(masks, None, None, {**BELOW, "transfer.pretrained": published, "transfer": mode})
+    assert (p.recipe.task_name, p.recipe.model_name, p.recipe.model.stem) == ("segment", "unet", "imagenet")
+    came = load_file(published)
+    for name, value in p.model.backbone.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(value, came[name]), name
+    assert p.start is not None
+    assert "100 % of the numbers of its backbone" in p.start.told[0]
+    assert "model.stem" in p.start.implied
+
+
+def test_a_run_goes_under_the_usual_model_as_well(tmp_path: Path, masks: str) -> None:
+    below = {"plan": "fp32", "device": "cpu", "fit.epochs": 0, "data.size": 32}
+    source = str(make_pictures(tmp_path / "pictures"))
+    run = deepen.train(source, model="squeezenet1-0", runs=tmp_path / "runs", **below, **{"model.stem": "imagenet"})
+    taken = {"transfer.pretrained": str(run.path)}
+    p = prepare(masks, None, None, {**BELOW, **taken, "transfer": "head"})
+    assert (p.recipe.model_name, p.recipe.model.backbone, p.recipe.model.stem) == ("unet", "squeezenet1-0", "imagenet")
+    with pytest.raises(Misuse, match=r"of 'squeezenet1-0'.*not for 'segment'.*add model\.backbone=squeezenet1-0"):
+        prepare(masks, None, None, taken)
+
+
+def test_the_hint_names_a_form_that_can_be_set(masks: str, published: str) -> None:
+    taken = {**BELOW, "transfer.pretrained": published, "transfer": "head"}
+    with pytest.raises(Misuse, match=r"1 tensor is not in .*features\.0\.weight.*or model\.stem=imagenet"):
+        prepare(masks, None, None, {**taken, "model.stem": "small"})
+    assert prepare(masks, None, None, {**taken, "model.stem": "imagenet"}).recipe.model.stem == "imagenet"
+
+
+def test_both_ways_to_name_the_network_are_said(tmp_path: Path, masks: str, published: str) -> None:
+    with pytest.raises(Misuse, match=r"name it with --model NETWORK, or.*model\.backbone=NETWORK"):
+        prepare(masks, None, None, {"transfer.pretrained": published})
+    with pytest.raises(Problem, match=r"Name with model\.backbone the network"):
+        prepare(masks, None, "unet", {"transfer.pretrained": published})
+    pictures = str(make_pictures(tmp_path / "pictures"))
+    for source in (published, "imagenet"):
+        with pytest.raises(Misuse, match=r"name the network itself with --model squeezenet1-0"):
+            prepare(pictures, None, None, {**BELOW, "transfer.pretrained": source})
+
+
+def test_a_run_with_boxes_or_masks_is_not_for_classes(tmp_path: Path, masks: str) -> None:
+    small = {"model.widths": (4, 6), "model.blocks": (0, 0), "fit.epochs": 0, "plan": "fp32", "device": "cpu"}
+    pictures = str(make_pictures(tmp_path / "pictures"))
+    run = deepen.train(masks, runs=tmp_path / "runs", **small)
+    with pytest.raises(Misuse, match=r"of 'unet', which is not for 'classify': .*'own'.* Name other weights"):
+        prepare(pictures, None, None, {"transfer.pretrained": str(run.path)})
+    below = {"model.backbone": "squeezenet1-0", "fit.epochs": 0, "plan": "fp32", "device": "cpu"}
+    run = deepen.train(masks, runs=tmp_path / "runs", **below)
+    taken = {"transfer.pretrained": str(run.path), "plan": "fp32", "device": "cpu", "fit.batch_size": 2}
+    with pytest.raises(Misuse, match=r"of 'unet', which is not for 'classify': .*add --model squeezenet1-0"):
+        prepare(pictures, None, None, taken)
+    p = prepare(pictures, None, "squeezenet1-0", taken)
+    came = load_file(run.folder.model / "model.safetensors")
+    for name, value in p.model.features.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(value, came[f"backbone.features.{name}"])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepen.errors import Misuse, Problem
-from deepen.nn.backbone import Backbone
+from deepen.nn.backbone import Backbone, Stem
 from deepen.nn.borrowed import borrowed
 from deepen.nn.pyramid import STRIDES, Pyramid, cells, convolution, sides
 from deepen.nn.suits import pictures, positive
@@ -37,6 +37,9 @@ LARGEST = 6.0
 class Config:
     backbone: str = "small"
     """small, or a network for pictures that offers its maps, such as resnet18."""
+    stem: Stem = "auto"
+    """Form of a backbone with a name: imagenet, as weights for large pictures were trained, or small. Weights that are taken over
+    bring theirs. auto: small up to 64 pixels."""
     widths: tuple[int, ...] = (16, 32, 64, 128)
     """small: channels of its stages, at strides 2, 4, 8, 16."""
     blocks: tuple[int, ...] = (0, 1, 2, 2)
@@ -155,6 +158,8 @@ def build(spec: Spec, config: Config) -> nn.Module:
     positive("width", config.width)
     positive("depth", config.depth)
     if config.backbone == "small":
+        if config.stem != "auto":
+            raise Misuse("model.stem is for a backbone with a name, such as resnet18, and this is small: leave it out.")
         _check(config)
         backbone: Backbone = Small(image.channels, config.widths, config.blocks)
     else:
@@ -170,7 +175,7 @@ def _named(config: Config, image: Image) -> Backbone:
     for key in ("widths", "blocks"):
         if getattr(config, key) != getattr(fresh, key):
             raise Misuse(f"model.{key} is for model.backbone=small, and this is {config.backbone}: leave it out.")
-    backbone = borrowed(config.backbone, image, "small")
+    backbone = borrowed(config.backbone, image, "small", stem=config.stem)
     if min(backbone.strides) > STRIDES[-1]:
         raise Misuse(
             f"model.backbone={config.backbone} is not usable: its finest map has a stride of {min(backbone.strides)} pixels, "

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepen.errors import Misuse, Problem
-from deepen.nn.backbone import Backbone
+from deepen.nn.backbone import Backbone, Stem
 from deepen.nn.borrowed import borrowed
 from deepen.nn.initialise import initialise
 from deepen.nn.suits import pictures, positive, share
@@ -28,6 +28,9 @@ SUMMARY = "U-Net on an encoder of its own or any network with maps; for masks"
 class Config:
     backbone: str = "own"
     """own, or a network for pictures that offers its maps, such as resnet18."""
+    stem: Stem = "auto"
+    """Form of a backbone with a name: imagenet, as weights for large pictures were trained, or small. Weights that are taken over
+    bring theirs. auto: small up to 64 pixels."""
     widths: tuple[int, ...] = (32, 64, 128, 256)
     """own: channels of its levels, each at half the resolution of the one before."""
     blocks: tuple[int, ...] = (1, 1, 1, 1)
@@ -155,6 +158,8 @@ def build(spec: Spec, config: Config) -> nn.Module:
         )
     _check(config)
     if config.backbone == "own":
+        if config.stem != "auto":
+            raise Misuse("model.stem is for a backbone with a name, such as resnet18, and this is own: leave it out.")
         backbone: Backbone = Encoder(image.channels, config)
         initialise(backbone, "he")
     else:
@@ -162,7 +167,7 @@ def build(spec: Spec, config: Config) -> nn.Module:
         for key in ("widths", "blocks", "stride"):
             if getattr(config, key) != getattr(fresh, key):
                 raise Misuse(f"model.{key} is for model.backbone=own, and this is {config.backbone}: leave it out.")
-        backbone = borrowed(config.backbone, image, "own")
+        backbone = borrowed(config.backbone, image, "own", stem=config.stem)
     model = UNet(backbone, spec.output.width, config)
     initialise(model.ups, "he")
     # No class is preferred before the first step.

@@ -86,6 +86,14 @@ def test_small_networks_of_a_coarse_stem_reach_the_fine_level() -> None:
     assert model.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, num_cells(32, 32), 7)
 
 
+def test_the_form_of_the_backbone_can_be_said() -> None:
+    for stem, side in (("auto", 3), ("small", 3), ("imagenet", 7)):
+        with torch.device("meta"):
+            model = build(Config(backbone="squeezenet1-0", stem=stem), spec(64, 96))  # type: ignore[arg-type]
+        first = next(model.backbone.parameters())
+        assert first.shape[-1] == side
+
+
 def test_levels_keep_statistics_of_their_own() -> None:
     model = build(TINY, spec()).train()
     model(torch.randn(2, 3, 64, 64))
@@ -107,6 +115,12 @@ def test_wild_answers_stay_numbers() -> None:
     ("settings", "words"),
     [
         ({"backbone": "mlp"}, "model.backbone=mlp"),
+        (
+            {"backbone": "detector"},
+            "model.backbone=detector is not usable: expected small, or a network that offers its maps",
+        ),
+        ({"backbone": "actor-critic"}, "model.backbone=actor-critic is not usable"),
+        ({"stem": "small"}, "model.stem is for a backbone with a name"),
         ({"backbone": "resnet81"}, "resnet18"),
         ({"backbone": "resnet18", "widths": (8, 8, 8)}, "model.widths is for model.backbone=small"),
         ({"widths": (16, 16)}, "model.widths has 2 numbers"),

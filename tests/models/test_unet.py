@@ -90,6 +90,8 @@ def test_it_learns_what_a_pixel_alone_does_not_tell() -> None:
         ({"blocks": (1, 1, 1, -1)}, "no number below 0"),
         ({"decoder": 0}, "only numbers above zero"),
         ({"dropout": 1.0}, "from 0 to below 1"),
+        ({"backbone": "unet"}, "model.backbone=unet is not usable: expected own, or a network that offers its maps"),
+        ({"stem": "imagenet"}, "model.stem is for a backbone with a name"),
         ({"backbone": "mlp"}, "expected own, or a network that offers its maps"),
         ({"backbone": "resnet19"}, "resnet18"),
         ({"backbone": "resnet18", "stride": 4}, "model.stride is for model.backbone=own"),
