@@ -12,12 +12,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from deepen.errors import Misuse, Problem, unknown
 from deepen.version import VERSION
+
+if TYPE_CHECKING:
+    from deepen.deploy.bundle import Model
 
 app = App(
     name="deepen",
@@ -119,36 +122,51 @@ def predict(
         ),
     ],
     save: Annotated[
-        str | None, Parameter(help="Folder to draw the answers into: a picture each, or a table for rows of a table.")
+        str | None,
+        Parameter(
+            help="Folder to draw the answers into: a picture each, or a table for rows of a table. A new folder beside it is "
+            "taken where files of their names are in it already."
+        ),
     ] = None,
     json: Json = False,
 ) -> dict[str, Any]:
     """Answer for new inputs."""
     from deepen.deploy.bundle import load
     from deepen.inputs import given
+    from deepen.tasks.base import Transforms
 
     if not inputs:
         raise Misuse("There is nothing to predict: name at least one file after the run, or - for standard input.")
     model, console = load(run), Console(json)
-    saved: list[Path] = []
-    with given(inputs) as (paths, received):
-        if save is None:
-            predictions = model.predict(paths)
-        else:
-            from deepen.insight import drawn
+    if save is not None and isinstance(model.task, Transforms):
+        drawn = _redrawn(console, model, inputs, None, Path(save), "--save")
+        return {"predictions": drawn.pop("pictures"), "saved": drawn.pop("saved"), **drawn}
+    predictions: list[dict[str, Any]] = []
+    with given(inputs, console.refused) as (paths, refused):
+        named = model.read(paths, refused)
+        answers = model.answers(named, refused)
+        drawing = None
+        if save is not None:
+            from deepen.insight.drawn import Drawing
 
-            folder = drawn.ready(Path(save))
-            predictions = model.predict(paths)
-            saved = drawn.save(folder, model.spec, predictions)
-    for prediction in predictions:
-        prediction["input"] = prediction["input"].removeprefix(received)
-    if not json:
-        console.predictions(predictions)
-        if saved:
-            from deepen.console import safe
-
-            console.say("drawn", f"{len(saved)} file{'s' if len(saved) > 1 else ''} in {safe(save)}")
-    return {"predictions": predictions} | ({"saved": [str(path) for path in saved]} if saved else {})
+            drawing = Drawing(Path(save), model.spec, [name for name, _ in named])
+        try:
+            for answer in answers:
+                if drawing is not None:
+                    try:
+                        drawing.add(answer)
+                    except Problem as problem:
+                        refused(answer["input"], problem)
+                predictions.append({**answer, "input": refused.called(answer["input"])})
+            if drawing is not None:
+                drawing.finish()
+            if not json:
+                console.predictions(predictions)
+        finally:  # what was drawn before a Ctrl-C is there
+            if drawing is not None and drawing.saved:
+                console.drawn(len(drawing.saved), "file", drawing.folder, Path(save or ""))
+    saved = {} if drawing is None else {"saved": [str(path) for path in drawing.saved]}
+    return {"predictions": predictions} | saved | refused.told()
 
 
 @app.command(sort_key=5)
@@ -165,14 +183,22 @@ def generate(
     count: Annotated[int | None, Parameter(help="How many samples. Default: 64.")] = None,
     seed: Annotated[int, Parameter(help="The same seed gives the same samples.")] = 0,
     size: Annotated[
-        int | None, Parameter(help="Pixels of the longer side of pictures that are drawn anew. Default: their own.")
+        int | None,
+        Parameter(
+            help="Pixels of the longer side of pictures that are drawn anew. Default: their own, but no more than 3 million "
+            "pixels in all: larger ones take gigabytes of memory."
+        ),
     ] = None,
-    out: Annotated[str, Parameter(help="Folder for the pictures.")] = "generated",
+    out: Annotated[
+        str,
+        Parameter(help="Folder for the pictures; a new one beside it where files of their names are in it already."),
+    ] = "generated",
     json: Json = False,
 ) -> dict[str, Any]:
     """Make new samples with a generative model, or draw pictures anew with one that has learnt a style."""
     from deepen.console import safe
     from deepen.deploy.bundle import load
+    from deepen.insight import files
     from deepen.insight.grid import grid, picture
 
     if count is not None and count < 1:
@@ -181,30 +207,55 @@ def generate(
         raise Misuse(f"--size {size} is not usable: expected 1 or more pixels.")
     model, console, folder = load(run), Console(json), Path(out)
     if pictures:
-        from deepen.inputs import given
-        from deepen.insight import stylised
-
         if count is not None:
             raise Misuse(
                 f"--count {count} is for new samples: each picture that is named is drawn anew once. Leave it out."
             )
-        with given(pictures) as (paths, received):
-            written = stylised.save(folder, model.transform(paths, size))
-        drawn = [{**one, "input": one["input"].removeprefix(received)} for one in written]
-        console.say("drawn", f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {safe(str(folder))}")
-        return {"path": str(folder), "count": len(drawn), "pictures": drawn}
+        drawn = _redrawn(console, model, pictures, size, folder, "--out")
+        del drawn["saved"]
+        return drawn
     if size is not None:
         raise Misuse(f"--size {size} is for pictures that are drawn anew: name them after the run, or leave it out.")
     samples = model.generate(count or 64, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, sample in enumerate(samples):
-        picture(sample).save(folder / f"{number:04d}.png")
-    where = f"{len(samples)} in {safe(str(folder))}"
+    names = [f"{number:04d}.png" for number in range(len(samples))]
+    folder = files.room(folder, [*names, "grid.png"], "--out")
+    for name, sample in zip(names, samples, strict=True):
+        files.write_picture(folder / name, picture(sample))
+    where = f"{len(samples)} in {safe(str(folder))}{console.instead(folder, Path(out))}"
     if len(samples) > 1:
-        picture(grid(samples)).save(folder / "grid.png")
-        where += f", all in one picture: {safe(str(folder / 'grid.png'))}"
+        files.write_picture(folder / "grid.png", picture(grid(samples)))
+        where += f"; all in one picture: {safe(str(folder / 'grid.png'))}"
     console.say("samples", where)
     return {"path": str(folder), "count": len(samples), "seed": seed}
+
+
+def _redrawn(
+    console: Any, model: Model, pictures: tuple[str, ...], size: int | None, folder: Path, option: str
+) -> dict[str, Any]:
+    """Pictures drawn anew into a folder: `path`, `count`, `pictures` and `saved`, and what could not be drawn."""
+    from deepen.inputs import given
+    from deepen.insight.stylised import Redrawing
+
+    drawn: list[dict[str, Any]] = []
+    smaller = []
+    with given(pictures, console.refused) as (paths, refused):
+        named = model.read(paths, refused)
+        redrawn = model.redraw(named, size, refused)
+        redrawing = Redrawing(folder, [name for name, _ in named], option)
+        try:
+            for one in redrawn:
+                path, (height, width) = redrawing.add(one.name, one.pixels), one.pixels.shape[:2]
+                sides = {"height": height, "width": width, "original": list(one.original)}
+                drawn.append({"input": refused.called(one.name), "path": str(path), **sides})
+                if one.smaller:
+                    smaller.append(drawn[-1])
+        finally:  # what was drawn before a Ctrl-C is there
+            if drawn:
+                console.drawn(len(drawn), "picture", redrawing.folder, folder)
+            if smaller:
+                console.smaller(smaller)
+    where = {"path": str(redrawing.folder), "count": len(drawn), "pictures": drawn}
+    return where | {"saved": [one["path"] for one in drawn]} | refused.told()
 
 
 @app.command(sort_key=6)
@@ -250,7 +301,7 @@ def convert(
 
 @app.command(sort_key=6)
 def doctor(
-    data: Annotated[str, Parameter(help="A known data set, a folder of pictures, a table; or a run folder.")],
+    data: Annotated[str, Parameter(help="A known data set, a folder of pictures, a table; or a run or bundle.")],
     /,
     *settings: Settings,
     target: Annotated[str | None, Parameter(help="Column of a table to learn.")] = None,
@@ -258,27 +309,41 @@ def doctor(
     time: Annotated[str | None, Parameter(help="Column to split by in order: the newest rows test.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Say what is wrong with data or a run, and the command that mends it. Exit code 1 if it cannot be used so."""
+    """Say what is wrong with data, a run or a bundle, and the command that mends it. Exit code 1 if it cannot be used so."""
     chosen, console = parse(settings, target=target, group=group, time=time), Console(json)
     with console.reading():
         from deepen import doctor as doctors
         from deepen import training
         from deepen.run import Run
 
-        if doctors.is_run(data):
-            if chosen:
-                raise Misuse(f"{data} is a run, which has its settings: leave out {', '.join(chosen)}.")
+        made = "run" if doctors.is_run(data) else "bundle" if doctors.is_bundle(data) else None
+        if made and chosen:
+            raise Misuse(f"{data} is a {made}, which has its settings: leave out {', '.join(chosen)}.")
+        dataset = None
+        if made == "bundle":
+            findings = doctors.of_bundle(data)
+        elif made == "run":
             dataset, findings = doctors.examine(Run(data))
         else:
             dataset, findings = training.audit(data, thorough=True, **{"data.skip_bad": True, **chosen})
-    console.dataset(dataset, findings)
-    console.bad(dataset)
+    samples, bad = 0, []
+    if dataset is None:
+        from deepen.console import safe
+
+        checked = "" if findings else ": its files are those that were written, and it answers as it did then"
+        console.say("bundle", f"{safe(data)}{checked}")
+        console.findings(findings)
+    else:
+        console.dataset(dataset, findings)
+        console.bad(dataset)
+        samples = len(dataset.train) + len(dataset.validation) + (len(dataset.test) if dataset.test else 0)
+        bad = [vars(one) for one in dataset.bad]
     return {
         "data": data,
-        "samples": len(dataset.train) + len(dataset.validation) + (len(dataset.test) if dataset.test else 0),
+        "samples": samples,
         "findings": [vars(finding) for finding in findings],
-        "bad": [vars(bad) for bad in dataset.bad],
-        "exit": int(bool(dataset.bad) or any(finding.level == "error" for finding in findings)),
+        "bad": bad,
+        "exit": int(bool(bad) or any(finding.level == "error" for finding in findings)),
     }
 
 

@@ -229,6 +229,30 @@ class Console:
             else:
                 self.say(head, f"[cyan]{safe(command)}[/]\n  [dim]{what}[/]", whole=True)
 
+    def drawn(self, count: int, what: str, folder: Path, named: Path) -> None:
+        """How many files are where, and why not in the folder that was named."""
+        from deepen.insight.ink import several
+
+        self.say("drawn", f"{several(count, what)} in {safe(str(folder))}{self.instead(folder, named)}")
+
+    def instead(self, folder: Path, named: Path) -> str:
+        return "" if folder == named else f", since {safe(str(named))} has files of these names, which are kept"
+
+    def refused(self, reason: str) -> None:
+        """An input that cannot be used, as the error of a command is told."""
+        print(f"deepen: {visible(reason)}", file=sys.stderr)
+
+    def smaller(self, pictures: Sequence[Mapping[str, Any]]) -> None:
+        """That pictures were made smaller, though it was not asked for."""
+        first, more = pictures[0], len(pictures) - 1
+        height, width = first["original"]
+        others = f", and {more} more like it" if more else ""
+        self.say(
+            "smaller",
+            f"{safe(first['input'])} was brought from {height}x{width} to {first['height']}x{first['width']} pixels{others}, for "
+            f"larger ones take gigabytes of memory: `deepen generate ... --size {max(height, width)}` draws it in full",
+        )
+
     def predictions(self, predictions: Sequence[Mapping[str, Any]]) -> None:
         """A line each: the input, the answer, and how sure it is; tabs between them when piped."""
         rows = [_answer(prediction, in_percent=self.interactive) for prediction in predictions]

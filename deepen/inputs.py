@@ -6,19 +6,44 @@ import glob
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from deepen.errors import Misuse, Problem
 
 PEEKED = 4096
 
 
+class Refused:
+    """Inputs that cannot be used: the reason of each is said at once, while the others are answered. `folder` is what stands
+    before the name of what came by standard input."""
+
+    def __init__(self, folder: str, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._inputs: list[dict[str, str]] = []
+
+    def __call__(self, name: str, problem: Problem) -> None:
+        reason = str(problem).replace(self._folder, "")
+        self._inputs.append({"input": self.called(name), "reason": reason})
+        self._say(reason)
+
+    def called(self, name: str) -> str:
+        """An input as a person knows it."""
+        return name.removeprefix(self._folder)
+
+    def told(self) -> dict[str, Any]:
+        """What a command ends with: nothing, or `bad`, the first reason as `error`, and exit code 1."""
+        if not self._inputs:
+            return {}
+        return {"bad": self._inputs, "error": self._inputs[0]["reason"], "exit": 1}
+
+
 @contextmanager
-def given(words: Sequence[str]) -> Iterator[tuple[list[str], str]]:
-    """What `words` name, as paths, with the folder (or "") that stands before what came by standard input.
+def given(words: Sequence[str], say: Callable[[str], None]) -> Iterator[tuple[list[str], Refused]]:
+    """What `words` name, as paths, and what is told of those that cannot be used, which `say` says.
 
     `-` is standard input: the bytes of one picture, or the rows of a table. A pattern such as `new/*.png` is expanded if
     no file is called so. Raises `Misuse` for what looks like an option, `Problem` for a pattern that nothing fits.
@@ -41,7 +66,7 @@ def given(words: Sequence[str]) -> Iterator[tuple[list[str], str]]:
             else:
                 found.append(word)
         try:
-            yield found, f"{folder}/"
+            yield found, Refused(f"{folder}/", say)
         except Problem as problem:
             raise type(problem)(str(problem).replace(f"{folder}/", "")) from None
 

@@ -64,8 +64,20 @@ def test_predict_takes_paths_pictures_and_arrays_alike(trained: Trained) -> None
     expected = model.logits(path)
     for given in (str(path), [path], [Image.open(path)], [pixels], pixels[None], torch.from_numpy(pixels.copy())[None]):
         assert torch.allclose(model.logits(given), expected, atol=1e-5)
+    for given in (pixels, pixels.transpose(2, 0, 1), torch.from_numpy(pixels.copy()), pixels / 255):  # one picture
+        assert torch.allclose(model.logits(given), expected, atol=1e-5)
     assert model.predict(path)[0]["input"] == str(path)
     assert model.predict([pixels])[0]["category"] == model.predict(path)[0]["category"]
+
+
+def test_one_array_is_one_picture(trained: Trained) -> None:
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    model = deepen.load(trained["digits"])
+    for given in (grey, grey[None], grey[..., None], [grey]):
+        assert len(model.predict(given)) == 1
+    assert len(model.predict(np.stack([grey] * 3))) == 3
+    with pytest.raises(Problem, match="shape 16x9x3"):
+        deepen.load(trained["pictures"]).predict(np.zeros((16, 9, 3), dtype=np.uint8))
 
 
 def test_rows_as_dictionaries_files_and_sequences_alike(trained: Trained) -> None:

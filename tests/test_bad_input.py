@@ -355,7 +355,7 @@ def test_generate_what_cannot_be(call: Any, trained: Trained) -> None:
     refused(call("generate", str(trained["digits"])), 1, "deepen predict")
     refused(call("generate", str(trained["gan"]), "--count", "0"), 2, "1 or more")
     Path("file").write_text("", encoding="utf-8")
-    refused(call("generate", str(trained["gan"]), "--out", "file"), 1, "file")
+    refused(call("generate", str(trained["gan"]), "--out", "file"), 2, "--out file")
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "predict", "generate"])
@@ -400,9 +400,114 @@ def test_only_what_gives_a_test_split_is_advised(call: Any, pictures: Path, kind
     assert ("name one with data.test=PATH" in done.err) == (kind == "classes")
     assert ("put test pictures and masks into folders named test" in done.err) == (kind == "masks")
     if kind == "masks":
-        refused = call("train", str(root), "data.test=other")
-        assert refused.code == 2
-        assert "data.test=other is not read for 'data': put test pictures and masks" in refused.err
+        asked = call("train", str(root), "data.test=other")
+        assert asked.code == 2
+        assert "data.test=other is not read for 'data': put test pictures and masks" in asked.err
+
+
+def labelled(root: Path, **files: str) -> Path:
+    """Pictures in one folder, with further files beside it."""
+    for number in range(4):
+        picture(root / "images" / f"{number}.png")
+    for name, text in files.items():
+        path = root / name.replace("__", "/").replace("_json", ".json").replace("_yaml", ".yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"annotations_json": ""}, "'annotations.json' is empty"),
+        ({"annotations__instances_train_json": '{"images": ['}, "train.json' is no well-formed JSON"),
+        ({"data_yaml": "[a"}, "'data.yaml' is no well-formed YAML"),
+        ({"masks": "folder"}, "the folder 'masks' is empty"),
+        ({"masks__notes_json": "{}"}, "the folder 'masks' holds no picture"),
+    ],
+)
+def test_labels_that_hold_nothing_are_named(call: Any, files: dict[str, str], told: str) -> None:
+    if files == {"masks": "folder"}:
+        labelled(Path("data"))
+        Path("data/masks").mkdir()
+    else:
+        labelled(Path("data"), **files)
+    refused(call("train", "data"), 1, "no labels that can be read", told)
+    if "annotations_json" in files or "data_yaml" in files:
+        for path in Path("data/images").iterdir():
+            path.rename(Path("data") / path.name)
+        Path("data/images").rmdir()
+        refused(call("train", "data"), 1, "nothing to be answered", told)
+        assert told in call("doctor", "data").out
+
+
+def test_labels_without_their_pictures(call: Any) -> None:
+    labelled(Path("data"), Annotations__0="", boxes_json="")
+    Path("data/Annotations/0").rename("data/Annotations/0.xml")
+    refused(
+        call("train", "data/Annotations"), 1, "holds label files (.xml) and no picture: give the folder that holds both"
+    )
+    refused(call("train", "data/boxes.json"), 1, "data/boxes.json is empty", "Pascal VOC, COCO, YOLO", "masks")
+
+
+def test_boxes_of_what_has_none(call: Any) -> None:
+    for number in range(4):
+        picture(Path("flat") / f"{number}.png")
+    for source in ("flat", "flat/0.png"):
+        refused(call("train", source, "--as", "detect"), 1, "lay label files beside them (Pascal VOC, COCO or YOLO)")
+
+
+def test_settings_are_checked_before_data_is_read(call: Any, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoded(*_: Any, **__: Any) -> Any:
+        raise AssertionError("read")
+
+    monkeypatch.setattr("deepen.data.folder.decode", decoded)
+    Path("file").write_text("", encoding="utf-8")
+    source = str(pictures)
+    for words, code, told in (
+        ("fit.epoch=1", 2, "Did you mean 'fit.epochs'"),
+        ("epochs=two", 2, "expected a number"),
+        ("epochs=-1", 2, "expected 0 or more"),
+        ("optim=adm", 2, "Did you mean 'adam'"),
+        ("device=gpu", 2, "device=gpu is not known"),
+        ("nothing_like_it=1", 2, "There is no setting 'nothing_like_it'"),
+        ("--model mlp model.widht=3", 2, "Did you mean 'model.widths'"),
+        ("--runs file/runs", 1, "could not be made under file/runs"),
+    ):
+        refused(call("train", source, *words.split()), code, told)
+    refused(call("doctor", source, "fit.epochs=1"), 2, "says nothing about the data")
+
+
+def test_settings_of_a_model_that_the_data_decides_on_are_named_as_before(call: Any) -> None:
+    refused(call("train", "iris", "widht=3"), 2, "Did you mean 'widths'")
+    refused(call("train", "iris", "modle.width=3"), 2, "There is no setting 'modle.width'")
+
+
+@pytest.mark.parametrize("words", ["", "--as classify", "--model resnet18", "--as classify --model resnet18"])
+@pytest.mark.parametrize("source", ["iris", "xor", "table.csv", "CartPole-v1"])
+def test_no_weights_are_fetched_for_what_has_no_pictures(
+    call: Any, table: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: str
+) -> None:
+    def fetched(*_: Any, **__: Any) -> Any:
+        raise AssertionError("network")
+
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", fetched)
+    source = str(table) if source == "table.csv" else source
+    refused(call("train", source, "--pretrained", "imagenet", *words.split()), 2, "has none: leave --pretrained out")
+
+
+def test_a_bundle_as_data(call: Any, trained: Trained, tmp_path: Path) -> None:
+    bundle = shutil.copytree(trained["table"] / "model", tmp_path / "bundle")
+    done = call("doctor", "bundle", "--json")
+    assert (done.code, done.json["findings"]) == (0, [])
+    assert "answers as it did" in call("doctor", "bundle").out
+    refused(call("doctor", "bundle", "size=3"), 2, "is a bundle", "leave out size")
+    refused(call("train", "bundle"), 1, "is a trained model, for `deepen predict`")
+    path = bundle / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-4])
+    done = call("doctor", "bundle")
+    assert done.code == 1
+    assert "damaged" in done.out
 
 
 # -- the machine ------------------------------------------------------------------------------------------------------

@@ -188,10 +188,11 @@ def test_generate_saves_pictures(call: Any, trained: Trained, tmp_path: Path) ->
         "grid.png",
     ]
     before = (tmp_path / "new" / "grid.png").read_bytes()
-    assert call(*words).code == 0
+    assert call(*words, "--json").json["path"] == str(tmp_path / "new-2")  # what is there is kept
+    assert (tmp_path / "new-2" / "grid.png").read_bytes() == before
+    assert "new-3, since" in call(*words, "--seed", "1").out.replace("\n", "")
+    assert (tmp_path / "new-3" / "grid.png").read_bytes() != before
     assert (tmp_path / "new" / "grid.png").read_bytes() == before
-    assert call(*words, "--seed", "1").code == 0
-    assert (tmp_path / "new" / "grid.png").read_bytes() != before
 
 
 # -- predicting -------------------------------------------------------------------------------------------------------

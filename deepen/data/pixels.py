@@ -21,12 +21,17 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from deepen import spec
-from deepen.data.image_files import ENDINGS, UnreadableError, opened, pixels_of, quiet, size_of
+from deepen.data.image_files import ENDINGS, MAX_PIXELS, UnreadableError, opened, pixels_of, quiet, size_of
 from deepen.data.preprocess import Preprocess
 from deepen.errors import Problem
 
 MOST_WHOLE = 3_000_000
-"""Pixels of a picture that goes through a network in one piece at its own size: maps of full size take a few gigabytes."""
+"""Pixels up to which a picture goes through a network in one piece at its own size unasked: maps of full size take a few
+gigabytes."""
+
+
+class UnusableError(Problem):
+    """Of one picture, which is named; there is nothing wrong with others."""
 
 
 @dataclass(frozen=True)
@@ -188,9 +193,15 @@ def as_bytes(array: np.ndarray) -> np.ndarray:
     return np.rint(array * 255).astype(np.uint8)
 
 
-def whole(item: Any, longest: int | None = None) -> np.ndarray:
-    """A picture in its own form and in colour, uint8 [h, w, 3], its longer side brought to `longest` pixels where that is given,
-    and in any case made smaller than `MOST_WHOLE` pixels. Raises `UnreadableError`; call it inside `quiet()`."""
+def single(array: np.ndarray, channels: int) -> bool:
+    """Whether an array is one picture for a model of so many channels, and not several of them along its first dimension."""
+    return array.ndim == 2 or (array.ndim == 3 and (channels > 1 or array.shape[2] == 1))
+
+
+def whole(item: Any, longest: int | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+    """A picture in its own form and in colour, uint8 [h, w, 3], with the height and width that it came in. Its longer side is
+    brought to `longest` pixels; where that is not given, it is made smaller if it has more than `MOST_WHOLE` pixels. Raises
+    `UnreadableError`; call it inside `quiet()`."""
     if isinstance(item, np.ndarray | Tensor):
         array = item.detach().cpu().numpy() if isinstance(item, Tensor) else item
         if array.ndim != 3 or array.shape[2] not in (1, 3):
@@ -199,20 +210,24 @@ def whole(item: Any, longest: int | None = None) -> np.ndarray:
     with opened(item) as image:
         height, width = size_of(image)
         most = math.sqrt(MOST_WHOLE / (height * width))
-        ratio = longest / max(height, width) if longest else 1.0
+        ratio = longest / max(height, width) if longest else min(1.0, most)
         # Rounded down at the limit, so that it holds.
-        sides = [int(side * most) if most < ratio else round(side * ratio) for side in (height, width)]
-        return pixels_of(image, 3, *(max(1, side) for side in sides))
+        tall, wide = (max(1, int(side * ratio) if ratio == most else round(side * ratio)) for side in (height, width))
+        if tall * wide > MAX_PIXELS:
+            raise UnreadableError(
+                f"it would be drawn with {tall:,} x {wide:,} pixels, over the limit of {MAX_PIXELS // 10**6} million"
+            )
+        return pixels_of(image, 3, tall, wide), (height, width)
 
 
 @contextmanager
 def naming(item: Any, number: int) -> Iterator[None]:
-    """What cannot be read inside the block becomes a `Problem` that names the item."""
+    """What cannot be read inside the block becomes an `UnusableError`."""
     try:
         yield
     except UnreadableError as error:
         name = f"'{item}'" if isinstance(item, str | Path) else f"Item {number}"
-        raise Problem(f"{name} cannot be used as a picture: {error}.") from None
+        raise UnusableError(f"{name} cannot be used as a picture: {error}.") from None
 
 
 KIND = ImagePreprocess

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepen.insight.ink import clean, colour, href, shorten, svg, text, text_width
+from deepen.insight.ink import clean, href, shorten, svg, text, text_width
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Shown:
     """Left, top, right, bottom in pixels of the picture."""
     words: str
     """What is said of it, in the picture or on hover."""
-    colour: int
+    colour: str
+    """As a CSS value."""
     dashed: bool = False
     named: bool = True
     """Whether the words stand in the picture, where there is room."""
@@ -34,7 +35,7 @@ class Tile:
     captions: Sequence[str]
 
 
-def board(title: str, tiles: Sequence[Tile], legend: Sequence[tuple[str, int]], note: str) -> str:
+def board(title: str, tiles: Sequence[Tile], legend: Sequence[tuple[str, str]], note: str) -> str:
     """Pictures with boxes, two beside each other."""
     side, gap, left, across = 392.0, 14.0, 12.0, 2
     width = left + across * (side + gap)
@@ -70,7 +71,7 @@ def overlaid(x: float, y: float, width: float, pixels: NDArray[np.uint8], boxes:
         left, top, right, bottom = (side * scale for side in one.box)
         dash = "stroke-dasharray:4 3;" if one.dashed else ""
         size = f'width="{max(1.0, right - left):.1f}" height="{max(1.0, bottom - top):.1f}"'
-        style = f"fill:none;pointer-events:all;stroke:{colour(one.colour)};stroke-width:2;{dash}"
+        style = f"fill:none;pointer-events:all;stroke:{one.colour};stroke-width:2;{dash}"
         tip = f"<title>{clean(one.words)}</title>"
         parts.append(f'<rect x="{x + left:.1f}" y="{y + top:.1f}" {size} rx="2" style="{style}">{tip}</rect>')
         words = shorten(one.words, width)
@@ -86,17 +87,17 @@ def overlaid(x: float, y: float, width: float, pixels: NDArray[np.uint8], boxes:
     return "".join(parts + labels)  # words over every box
 
 
-def key(names: Sequence[tuple[str, int]], width: float, x: float = 12, y: float = 18) -> tuple[str, float]:
+def key(names: Sequence[tuple[str, str]], width: float, x: float = 12, y: float = 18) -> tuple[str, float]:
     """Squares of colour with their names, in lines of `width`; returns how tall they are."""
     parts, at, line = [], x, 0
-    for name, index in names:
+    for name, paint in names:
         said = shorten(name, 180)
         taken = text_width(said) + 32
         if at > x and at + taken > x + width:
             at, line = x, line + 1
         base = y + 18 * line
         square = f'x="{at:.1f}" y="{base - 9:.1f}" width="10" height="10"'
-        parts.append(f'<rect {square} rx="2" style="fill:none;stroke-width:2;stroke:{colour(index)}"/>')
+        parts.append(f'<rect {square} rx="2" style="fill:none;stroke-width:2;stroke:{paint}"/>')
         parts.append(text(at + 15, base, said, tip=name))
         at += taken
     return "".join(parts), 18.0 * (line + 1) if names else 0.0

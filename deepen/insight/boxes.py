@@ -17,7 +17,7 @@ from torch import nn
 from deepen.data.dataset import Dataset
 from deepen.insight.boxed import Shown, Tile, board, key, overlaid
 from deepen.insight.charts import Series, line_chart
-from deepen.insight.ink import PALETTE, colour, number, percent, shorten, svg, text, text_width
+from deepen.insight.ink import PALETTE, colour, colours, number, percent, shorten, svg, text, text_width
 from deepen.spec import EMPTY, Boxes
 from deepen.tasks.base import Rows, Task
 from deepen.tasks.boxes import NOTHING, average_precision, curves, kinds, overlaps
@@ -28,31 +28,33 @@ MOST_WORST = 6
 MOST_LABELS = 12
 """Boxes of a picture up to which each is named in it; beyond, they would cover it, and the name shows on hover."""
 MOST_CLASSES = 40
-MOST_CURVES = 8
-"""As many as there are colours."""
+MOST_LEGEND = 40
+MOST_CURVES = len(PALETTE)
 TOUCHES = 0.1
 """Share (IoU) from which a wrong box is about a thing that is there, and only badly placed (TIDE)."""
 
-MISSED, WRONG, IGNORED = 1, 3, 7
-"""Places in the palette: orange, red and grey."""
+MISSED, WRONG, IGNORED = colour(1), colour(3), colour(7)
+"""Orange, red and grey."""
 
 
-def drawn(picture: Pictures.Image, answer: Mapping[str, Any]) -> str:
-    """One picture with the `boxes` of an answer, each `category`, `probability` and `box` in its pixels."""
+def drawn(picture: Pictures.Image, answer: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """One picture with the `boxes` of an answer, each `category`, `probability` and `box` in its pixels. A class has the same
+    colour in every picture."""
     found = answer["boxes"]
+    paint = dict(zip(classes, colours(len(classes)), strict=True))
     names = sorted({one["category"] for one in found})
     boxes = [
         Shown(
             tuple(one["box"]),
             f"{one['category']} {percent(one['probability'], 0)}",
-            names.index(one["category"]),
+            paint[one["category"]],
             named=len(found) <= MOST_LABELS,
         )
         for one in found
     ]
     scale = min(1.0, 960 / max(picture.size)) if max(picture.size) > 320 else 320 / max(picture.size)
     width, height = picture.width * scale, picture.height * scale
-    legend, tall = key([(f"{name} ({_count(found, name)})", index) for index, name in enumerate(names)], width)
+    legend, tall = key([(f"{name} ({_count(found, name)})", paint[name]) for name in names], width)
     top = 12 + tall
     body = legend + overlaid(8, top, width, np.asarray(picture.convert("RGB")), boxes)
     said = ", ".join(f"{_count(found, name)} {name}" for name in names) or "nothing found"
@@ -71,13 +73,14 @@ def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Task) -> dict[st
         row for row in np.argsort([-value for value in weight], kind="stable")[:MOST_WORST].tolist() if weight[row]
     ]
     names = task.names
+    shown = [_answers(rows, row, task) for row in evenly]
     ignored = bool((rows["target"][..., 4] < EMPTY).any())
     sure = f"answers surer than {percent(task.config.threshold, 0)}"
     return {
         "examples": board(
             "Answers for validation pictures",
-            [_tile(dataset, row, _answers(rows, row, task)) for row in evenly],
-            [(name, index) for index, name in enumerate(names[: len(PALETTE)])],
+            [_tile(dataset, row, boxes) for row, boxes in zip(evenly, shown, strict=True)],
+            _legend(shown, names),
             f"{sure}; dashed: the truth{', grey where it is ignored' if ignored else ''}",
         ),
         "worst": board(
@@ -140,18 +143,27 @@ def _named_mistake(label: int, share: torch.Tensor, labels: torch.Tensor, names:
 
 def _answers(rows: Rows, row: int, task: Detect) -> list[Shown]:
     """The truth of a picture and, over it, what was found."""
+    paint = colours(len(task.names))
     truth = rows["target"][row]
     boxes = []
     for one, label, ignored in zip(truth, *(kind.tolist() for kind in kinds(truth)[:2]), strict=True):
         if label >= 0:
             words = f"{'ignored' if ignored else 'truth'}: {task.names[label]}"
-            boxes.append(Shown(_four(one), words, IGNORED if ignored else label, dashed=True, named=False))
+            boxes.append(Shown(_four(one), words, IGNORED if ignored else paint[label], dashed=True, named=False))
     sure = ((rows["scores"][row] > task.config.threshold) & (rows["classes"][row] >= 0)).nonzero().squeeze(1).tolist()
     for i in sure:
         label = int(rows["classes"][row, i])
         words = f"{task.names[label]} {percent(float(rows['scores'][row, i]), 0)}"
-        boxes.append(Shown(_four(rows["boxes"][row, i]), words, label, named=len(sure) <= MOST_LABELS))
+        boxes.append(Shown(_four(rows["boxes"][row, i]), words, paint[label], named=len(sure) <= MOST_LABELS))
     return boxes
+
+
+def _legend(shown: Sequence[Sequence[Shown]], names: Sequence[str]) -> list[tuple[str, str]]:
+    """The classes whose colours are seen in these pictures."""
+    seen = {one.colour for boxes in shown for one in boxes}
+    legend = [(name, paint) for name, paint in zip(names, colours(len(names)), strict=True) if paint in seen]
+    more = len(legend) - MOST_LEGEND
+    return [*legend[:MOST_LEGEND], *([(f"and {more} more, on hover", "none")] if more > 0 else [])]
 
 
 def _summary(judged: tuple[int, list[Wrong]]) -> list[str]:
@@ -205,12 +217,19 @@ def _precision_recall(rows: Rows, names: Sequence[str]) -> str:
     ones = torch.ones(1, len(rows["target"]))
     first = (rows["right"][..., :1], rows["ignored"][..., :1])
     parts = (rows["scores"], rows["classes"], *first, rows["counts"], ones)
-    lines = []
+    lines: list[Series] = []
     for i in counts.argsort(descending=True, stable=True)[:MOST_CURVES].sort().values.tolist():
         if not counts[i]:
             continue
         precision, recall = next(curves(*parts, i))
-        lines.append(Series(names[i], recall[0].numpy(), precision[0].numpy(), colour=i))
+        lines.append(
+            Series(
+                names[i],
+                recall[0].numpy(),
+                precision[0].numpy(),
+                colour=i if len(names) <= len(PALETTE) else len(lines),
+            )
+        )
     return line_chart(
         "Precision and recall, sure answers at the left",
         lines,

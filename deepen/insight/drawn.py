@@ -18,47 +18,64 @@ from PIL import Image as Pictures
 from deepen.data.framed import MOST_TILED
 from deepen.data.image_files import UnreadableError, opened, quiet, upright
 from deepen.engine.checkpoint import write_text
-from deepen.errors import Misuse, Problem
+from deepen.errors import Problem
+from deepen.insight import files
 from deepen.insight.ink import colour, percent, picture, shorten, svg, text
 from deepen.spec import Boxes, Category, Image, Mask, Spec
 
 WIDE = 480
 """Pixels of the longer side of a drawn picture with a class."""
 
+TABLE = "predictions.csv"
+
 Answer = Mapping[str, Any]
 
 
-def save(folder: Path, spec: Spec, answers: Sequence[Answer]) -> list[Path]:
-    """Write what was answered for the files that `input` of each answer names. Returns the paths.
+class Drawing:
+    """Where the answers of one command are drawn: every name is decided before the first answer, and takes the place of no file
+    that is there.
 
-    No picture that was answered for is written over. Raises `Problem` for answers that cannot be drawn, `OSError` where the
-    folder cannot be written to.
+    `inputs` are what the answers will be called, in their order; some of them may get no answer. Raises `Problem` for answers
+    that cannot be drawn, `Misuse` for a folder that cannot be used.
     """
-    if not isinstance(spec.input, Image):
-        return [_table(folder / "predictions.csv", answers)]
-    written: list[Path] = []
-    for answer in answers:
-        stem = _free(Path(answer["input"]).stem, written)
-        shown = _picture(Path(answer["input"]))
-        written.append(folder / f"{stem}.svg")
-        write_text(written[-1], _drawn(spec, shown, answer))
-        if isinstance(spec.output, Mask):
-            written.append(folder / f"{stem}-mask.png")
+
+    def __init__(self, folder: Path, spec: Spec, inputs: Sequence[str]) -> None:
+        self.spec = spec
+        self.saved: list[Path] = []
+        self._rows: list[Answer] = []
+        if not isinstance(spec.input, Image):
+            self.folder = files.room(folder, [TABLE], "--save")
+            return
+        if not isinstance(spec.output, Boxes | Mask | Category):
+            kind = type(spec.output).__name__.lower()
+            raise Problem(f"Answers of the kind '{kind}' cannot be drawn: leave out --save.")
+        names = files.distinct((Path(one).stem, ".svg") for one in inputs)
+        masks = [_mask(name) for name in names] if isinstance(spec.output, Mask) else []
+        self.folder = files.room(folder, [*names, *masks], "--save")
+        self._names = zip(inputs, names, strict=True)
+
+    def add(self, answer: Answer) -> None:
+        """Draw one answer now; rows of a table wait for `finish`. Raises `Problem`, `OSError`."""
+        if not isinstance(self.spec.input, Image):
+            self._rows.append(answer)
+            return
+        path = self.folder / next(name for one, name in self._names if one == answer["input"])
+        write_text(path, _drawn(self.spec, _picture(Path(answer["input"])), answer))
+        self.saved.append(path)
+        if isinstance(self.spec.output, Mask):
             from deepen.insight import masks
 
-            masks.mask_png(answer, written[-1])
-    return written
+            masks.mask_png(answer, path.with_name(_mask(path.name)))
+            self.saved.append(path.with_name(_mask(path.name)))
+
+    def finish(self) -> None:
+        if self._rows:
+            self.saved.append(_table(self.folder / TABLE, self._rows))
 
 
-def ready(folder: Path) -> Path:
-    """The folder, made before anything is computed. Raises `Misuse` where it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misuse(
-            f"--save {folder} cannot be made ({error.strerror}): name a folder that can be written to."
-        ) from None
-    return folder
+def _mask(name: str) -> str:
+    """Not NAME-mask.png: beside NAME.jpg, that would be read as its label when the folder is learnt from."""
+    return f"{name.removesuffix('.svg')}-answer.png"
 
 
 def _picture(path: Path) -> Pictures.Image:
@@ -73,14 +90,12 @@ def _drawn(spec: Spec, shown: Pictures.Image, answer: Answer) -> str:
     if isinstance(spec.output, Boxes):
         from deepen.insight import boxes
 
-        return boxes.drawn(shown, answer)
+        return boxes.drawn(shown, answer, spec.output.names)
     if isinstance(spec.output, Mask):
         from deepen.insight import masks
 
         return masks.drawn(shown, answer, spec.output.names)
-    if isinstance(spec.output, Category):
-        return _classes(shown, answer)
-    raise Problem(f"Answers of the kind '{type(spec.output).__name__.lower()}' cannot be drawn: leave out --save.")
+    return _classes(shown, answer)
 
 
 def _classes(shown: Pictures.Image, answer: Answer) -> str:
@@ -115,12 +130,3 @@ def _flat(answer: Answer) -> dict[str, Any]:
     plain = {key: value for key, value in answer.items() if not isinstance(value, Mapping | list)}
     inner = {name: value for part in answer.values() if isinstance(part, Mapping) for name, value in part.items()}
     return plain | inner
-
-
-def _free(stem: str, written: Sequence[Path]) -> str:
-    """A name that none of those written has: pictures of several folders may be called the same."""
-    taken, name, number = {path.stem for path in written}, stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    return name

@@ -7,6 +7,7 @@ inside the report they follow its light or dark theme, in a file of their own th
 from __future__ import annotations
 
 import base64
+import colorsys
 import html
 import io
 import math
@@ -20,6 +21,8 @@ from PIL import Image
 
 PALETTE = ("#2f6fdb", "#e0702b", "#2a9d64", "#c8384a", "#8457c9", "#a07a1f", "#d14f9b", "#5b6b7b")
 """Fallbacks of the variables --c0 to --c7."""
+GOLDEN = 0.61803398875
+"""Hues this far apart stay apart, however many there are."""
 
 STYLE = (
     "<style>.dc{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Noto Sans CJK SC',sans-serif}"
@@ -117,6 +120,21 @@ def colour(index: int) -> str:
     """The palette's colour as a CSS value."""
     index %= len(PALETTE)
     return f"var(--c{index},{PALETTE[index]})"
+
+
+def colours(count: int) -> list[str]:
+    """As many colours as CSS values, no two alike: the palette's without its grey, or hues far apart."""
+    if count < len(PALETTE):
+        return [colour(index) for index in range(count)]
+    return ["#" + "".join(f"{part:02x}" for part in hue(number)) for number in range(1, count + 1)]
+
+
+def hue(number: int) -> tuple[int, int, int]:
+    """One of a series of colours, 0..255, as far apart as they can be, however many there are."""
+    # Neighbours differ in brightness too; the first is dark, for it mostly is the background.
+    bright = 0.35 if number == 0 else (0.95, 0.7, 0.85)[number % 3]
+    red, green, blue = colorsys.hsv_to_rgb((0.6 + number * GOLDEN) % 1, (0.75, 0.9, 0.55)[number % 3], bright)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def href(pixels: NDArray[Any], *, side: int = 320) -> str:

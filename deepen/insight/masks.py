@@ -5,7 +5,6 @@ Everything takes validation pictures and what `tasks/segment.py` measured of the
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from deepen.data.dataset import Dataset
 from deepen.data.framed import fitted
 from deepen.data.run_lengths import unpacked
 from deepen.insight.answers import confusion
-from deepen.insight.ink import clean, href, percent, shorten, svg, text, text_width
+from deepen.insight.files import write_picture
+from deepen.insight.ink import clean, href, hue, percent, shorten, svg, text, text_width
 from deepen.spec import IGNORED, Mask
 from deepen.tasks.base import Rows, Task
 
@@ -34,8 +34,6 @@ LARGEST = 960
 """Pixels of the longer side of a picture that is drawn alone."""
 STRENGTH = 0.6
 """Of the colours over a picture."""
-GOLDEN = 0.61803398875
-"""Hues this far apart stay apart, however many there are."""
 
 
 def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Task) -> dict[str, str]:
@@ -99,9 +97,7 @@ def mask_png(answer: Mapping[str, Any], path: Path) -> None:
     mask = np.ascontiguousarray(unpacked(answer["mask"]))
     image = Image.fromarray(mask)
     image.putpalette(_palette(tuple(answer["mask"].get("colours", ()))).tobytes())
-    part = path.with_name(f".{path.name}.part")
-    image.save(part, format="PNG")
-    part.replace(path)
+    write_picture(path, image)
 
 
 def overlap(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -193,12 +189,7 @@ def _shown(dataset: Dataset, module: nn.Module, row: int) -> tuple[Pixels, Pixel
 
 def _palette(colours: Sequence[str]) -> Pixels:
     """256 colours uint8 [256, 3], the first ones as given."""
-    found = np.zeros((256, 3), dtype=np.uint8)
-    for number in range(256):
-        # Neighbours differ in brightness too; the first is dark, for it mostly is the background.
-        bright = 0.35 if number == 0 else (0.95, 0.7, 0.85)[number % 3]
-        shade = colorsys.hsv_to_rgb((0.6 + number * GOLDEN) % 1, (0.75, 0.9, 0.55)[number % 3], bright)
-        found[number] = [round(255 * part) for part in shade]
+    found = np.array([hue(number) for number in range(256)], dtype=np.uint8)
     for number, code in enumerate(colours):
         found[number] = [int(code[at : at + 2], 16) for at in (1, 3, 5)]
     return found

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepen.data.dataset import Dataset
-from deepen.errors import Misuse, Problem
+from deepen.errors import Problem
+from deepen.insight import files
 from deepen.insight.grid import picture
 from deepen.insight.pictures import tiles
 from deepen.tasks.base import Rows, Transforms
@@ -43,23 +43,22 @@ def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Transforms) -> d
     return {"styles": tiles("Drawn anew", pixels, captions, across=across, tile=200)}
 
 
-def save(folder: Path, drawn: Iterable[tuple[str, Tensor]]) -> list[dict[str, Any]]:
-    """Write pictures uint8 [h, w, 3] under the names of the files that they come from, as JPEG where those are JPEG and else as
-    PNG. Returns `input`, `path`, `height` and `width` of each. Raises `OSError`, `Misuse` where one would take the place of its
-    original."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written: dict[Path, dict[str, Any]] = {}
-    for name, pixels in drawn:
-        source = Path(name)
-        ending = ".jpg" if source.suffix.lower() in PHOTOGRAPHS else ".png"
-        path, number = folder / f"{source.stem}{ending}", 1
-        while path in written:
-            number += 1
-            path = folder / f"{source.stem}-{number}{ending}"
-        if path.exists() and source.exists() and path.samefile(source):
-            raise Misuse(f"{path} would be written over: name another folder with --out.")
-        unfinished = path.with_suffix(".unfinished")
-        picture(pixels).save(unfinished, format="JPEG" if ending == ".jpg" else "PNG", quality=QUALITY)
-        unfinished.replace(path)
-        written[path] = {"input": name, "path": str(path), "height": pixels.shape[0], "width": pixels.shape[1]}
-    return list(written.values())
+class Redrawing:
+    """Where pictures that are drawn anew go, as JPEG where they come from one and else as PNG: every name is decided before the
+    first is drawn, and takes the place of no file that is there.
+
+    `inputs` are what they will be called, in their order; some of them may not be drawn. Raises `Misuse` naming `option` for a
+    folder that cannot be used.
+    """
+
+    def __init__(self, folder: Path, inputs: Sequence[str], option: str) -> None:
+        sources = ((Path(one).stem, Path(one).suffix.lower()) for one in inputs)
+        names = files.distinct((stem, ".jpg" if ending in PHOTOGRAPHS else ".png") for stem, ending in sources)
+        self.folder = files.room(folder, names, option)
+        self._names = zip(inputs, names, strict=True)
+
+    def add(self, source: str, pixels: Tensor) -> Path:
+        """Write a picture uint8 [h, w, 3]. Raises `OSError`."""
+        path = self.folder / next(name for one, name in self._names if one == source)
+        files.write_picture(path, picture(pixels), quality=QUALITY)
+        return path

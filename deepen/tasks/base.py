@@ -93,10 +93,6 @@ class Task(ABC):
         """Inputs of `model`, float32 [count, ...], always the same ones: goldens of the bundle and probes."""
 
     @abstractmethod
-    def answer(self, output: Tensor) -> list[dict[str, Any]]:
-        """What a person is told for each row of the model's output: the keys of `deepen predict --json`."""
-
-    @abstractmethod
     def preview(self, model: nn.Module) -> dict[str, Tensor]:
         """Pictures of the state of learning by name, uint8 [H, W, C]; an empty dictionary where there is nothing to see."""
 
@@ -144,11 +140,16 @@ class Acting(Task):
         stream again at each checkpoint, in the uninterrupted run as well, so that a resumed run repeats it."""
 
 
-class Places(ABC):
-    """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came.
+class Answers(ABC):
+    """A task that answers for an input with what the model's output alone says."""
 
-    `answer`, which knows no picture, tells them in pixels of the model's input.
-    """
+    @abstractmethod
+    def answer(self, output: Tensor) -> list[dict[str, Any]]:
+        """What a person is told for each row of the model's output: the keys of `deepen predict --json`."""
+
+
+class Places(ABC):
+    """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came."""
 
     @abstractmethod
     def place(self, outputs: Iterable[tuple[Tensor, Sequence[Frame]]]) -> Iterator[dict[str, Any]]:
@@ -169,4 +170,5 @@ class Transforms(ABC):
 
     @abstractmethod
     def transform(self, model: nn.Module, preprocess: Preprocess, pictures: Tensor) -> Tensor:
-        """Pictures of one size, uint8 [n, H, W, 3], drawn anew: uint8 [n, h, w, 3] of about that size."""
+        """Pictures of one size, uint8 [n, H, W, 3], drawn anew: uint8 [n, h, w, 3] of about that size. Raises
+        `UnreadableError` for a size that cannot be drawn."""

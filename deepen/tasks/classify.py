@@ -18,7 +18,7 @@ from deepen.data.dataset import Columns
 from deepen.data.preprocess import Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.spec import Category, Spec
-from deepen.tasks.base import Batch, Goal, Rows, Supervised
+from deepen.tasks.base import Answers, Batch, Goal, Rows, Supervised
 from deepen.tasks.measures import Weighted, auroc, calibration_error, mean, once, recall_and_f1
 
 SUMMARY = "Which of several classes a sample belongs to"
@@ -67,7 +67,7 @@ def build(spec: Spec, config: Config) -> Classify:
 
 
 @final
-class Classify(Supervised, Weighted):
+class Classify(Supervised, Answers, Weighted):
     """Models answer with a logit per class [B, C]; the target is int64 [B]."""
 
     def __init__(self, spec: Spec, config: Config) -> None:

@@ -25,7 +25,7 @@ from deepen.data.preprocess import Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.randomness import derive, generator
 from deepen.spec import Action, Observation, Spec
-from deepen.tasks.base import Acting, Batch, Goal, Rows, Update
+from deepen.tasks.base import Acting, Answers, Batch, Goal, Rows, Update
 from deepen.tasks.measures import Weighted, mean, once
 
 SUMMARY = "Acting in an environment so that rewards add up"
@@ -77,7 +77,7 @@ def build(spec: Spec, config: Config) -> Control:
 
 
 @final
-class Control(Acting, Weighted):
+class Control(Acting, Answers, Weighted):
     """Batches hold the steps of a rollout, [M, ...] each: input, action, log_prob, value, advantage; and `return`."""
 
     def __init__(self, spec: Spec, config: Config) -> None:

@@ -161,12 +161,9 @@ class Detect(Supervised, Weighted, Places):
         }
         return once(self, {**said, "target": rows["target"], "counts": rows["counts"]})
 
-    def answer(self, output: Tensor) -> list[dict[str, Any]]:
-        """`boxes`, the surest first, each with `category`, `probability` and `box`: left, top, right, bottom in pixels of the
-        model's input."""
-        return [{"boxes": self._told(found)} for found in self._found(output)]
-
     def place(self, outputs: Iterable[tuple[Tensor, Sequence[Frame]]]) -> Iterator[dict[str, Any]]:
+        """`boxes`, the surest first, each with `category`, `probability` and `box`: left, top, right, bottom in pixels of the
+        picture."""
         item: int | None = None
         parts: list[tuple[Found, Frame]] = []
         for output, frames in outputs:

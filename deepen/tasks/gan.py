@@ -149,10 +149,6 @@ class Gan(Task, Generates, Weighted):
     def examples(self, model: Any, columns: Columns, preprocess: Preprocess, count: int) -> Tensor:
         return _latent(count, model.latent_size, 0)
 
-    def answer(self, output: Tensor) -> list[dict[str, Any]]:
-        """`picture`: rows of pixels 0..255 by channel, [H][W][C]."""
-        return [{"picture": picture} for picture in _pixels(output).tolist()]
-
     def preview(self, model: Any) -> dict[str, Tensor]:
         """`samples`: a grid of pictures, always of the same latents."""
         pictures = self.generate(model, GRID * GRID, 0)

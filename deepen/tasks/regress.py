@@ -18,7 +18,7 @@ from deepen.data.dataset import Columns
 from deepen.data.preprocess import Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.spec import Quantity, Spec
-from deepen.tasks.base import Batch, Goal, Rows, Supervised
+from deepen.tasks.base import Answers, Batch, Goal, Rows, Supervised
 from deepen.tasks.measures import Weighted, mean, once
 
 SUMMARY = "One or more numbers for each sample"
@@ -51,7 +51,7 @@ def build(spec: Spec, config: Config) -> Regress:
 
 
 @final
-class Regress(Supervised, Weighted):
+class Regress(Supervised, Answers, Weighted):
     """Models answer in standardised units [B, K]; the target is float32 [B, K] in the user's."""
 
     def __init__(self, spec: Spec, config: Config) -> None:

@@ -211,12 +211,9 @@ class Segment(Supervised, Places, Weighted):
         loss = loss + self.config.dice * ((1 - overlap) * there).sum(1) / there.sum(1).clamp(min=1)
         return once(self, {"confusion": confusion, "loss": loss})
 
-    def answer(self, output: Tensor) -> list[dict[str, Any]]:
-        """`mask`, run lengths as `data/run_lengths.py` says, and `shares`, the part of the pixels that each class has."""
-        return [self._told(mask) for mask in output.argmax(1).to(torch.uint8).cpu().numpy()]
-
     def place(self, outputs: Iterable[tuple[Tensor, Sequence[Frame]]]) -> Iterator[dict[str, Any]]:
-        """The answers of `answer` at the size of the pictures; of each picture, only the mask is held."""
+        """`mask`, run lengths as `data/run_lengths.py` says, at the size of the picture, and `shares`, the part of the pixels
+        that each class has. Of each picture, only the mask is held."""
         item, canvas = -1, np.zeros((0, 0), dtype=np.uint8)
         for output, frames in outputs:
             for logits, frame in zip(output, frames, strict=True):

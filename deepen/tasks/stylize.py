@@ -192,10 +192,6 @@ class Stylize(Task, Transforms, Generates, Weighted):
         self._shown = preprocess.tensor(columns.take(torch.arange(min(count, SHOWN, len(columns))))["input"])
         return self._shown
 
-    def answer(self, output: Tensor) -> list[dict[str, Any]]:
-        """`picture`: rows of pixels 0..255 by channel, [H][W][3]."""
-        return [{"picture": picture} for picture in _to_bytes(output).tolist()]
-
     def preview(self, model: nn.Module) -> dict[str, Tensor]:
         """`canvas`: the picture as it is. `stylised`: held-out pictures, under each what becomes of it."""
         if getattr(model, "draws", "") == "one":
@@ -213,8 +209,8 @@ class Stylize(Task, Transforms, Generates, Weighted):
             )
         _, height, width, _ = pictures.shape
         if min(height, width) < SMALLEST:
-            raise Problem(
-                f"A picture of {height}x{width} pixels is too small to be drawn anew: expected {SMALLEST} or more."
+            raise UnreadableError(
+                f"at {height}x{width} pixels it is too small to be drawn anew, expected {SMALLEST} or more each way"
             )
         return self.drawn(model, replace(preprocess, height=height, width=width).tensor(pictures))
 

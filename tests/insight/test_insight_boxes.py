@@ -71,7 +71,7 @@ def test_an_answer_drawn() -> None:
         {"category": NASTY, "probability": 0.91, "box": [10, 5, 30, 25]},
         {"category": "cat", "probability": 0.5, "box": [40, 0, 80, 40]},
     ]
-    drawn = boxes.drawn(picture, {"input": f"a{NASTY}.png", "boxes": found})
+    drawn = boxes.drawn(picture, {"input": f"a{NASTY}.png", "boxes": found}, NAMES)
     first, second = rectangles(drawn)
     assert first[2:] == (80, 80)  # four times as large: a small picture is enlarged
     assert second[2:] == (160, 160)
@@ -87,14 +87,14 @@ def test_an_answer_drawn() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_an_answer_without_boxes_drawn(mode: str) -> None:
-    drawn = boxes.drawn(Pictures.new(mode, (3000, 10)), {"boxes": []})
+    drawn = boxes.drawn(Pictures.new(mode, (3000, 10)), {"boxes": []}, NAMES)
     assert rectangles(drawn) == []
     assert len(elements(drawn, "image")) == 1
 
 
 def test_many_boxes_are_named_on_hover_only() -> None:
     found = [{"category": "cat", "probability": 0.9, "box": [i, i, i + 5, i + 5]} for i in range(40)]
-    drawn = boxes.drawn(Pictures.new("RGB", (64, 64)), {"boxes": found})
+    drawn = boxes.drawn(Pictures.new("RGB", (64, 64)), {"boxes": found}, NAMES)
     assert len(rectangles(drawn)) == 40
     assert len(elements(drawn, "text")) == 1  # of the legend
     assert "cat (40)" in words(drawn)
@@ -163,6 +163,40 @@ def test_classes_beyond_the_palette_and_those_that_do_not_occur() -> None:
     told = boxes.told(replace(dataset(target), spec=task.spec), given, nn.Identity(), task)
     assert "and 5 better ones" in words(told["classes"])
     assert "class 47" not in words(told["classes"])
+
+
+def painted(drawn: str, kind: str = "rect") -> list[str]:
+    """The colour of every box and of every square of the legend, in their order."""
+    styles = [node.attrib.get("style", "") for node in elements(drawn, kind)]
+    return [style.partition("stroke:")[2].partition(";")[0] for style in styles if "stroke:" in style]
+
+
+@pytest.mark.parametrize("count", [2, 7, 8, 20, 90])
+def test_each_of_many_classes_has_a_colour_of_its_own(count: int) -> None:
+    names = tuple(f"c{i:02}" for i in range(count))
+    found = [{"category": name, "probability": 0.9, "box": [i, 0, i + 1, 1]} for i, name in enumerate(names)]
+    drawn = boxes.drawn(Pictures.new("RGB", (100, 40)), {"boxes": found}, names)
+    assert len(set(painted(drawn))) == count
+    alone = boxes.drawn(Pictures.new("RGB", (100, 40)), {"boxes": found[1:2]}, names)
+    assert set(painted(alone)) == {painted(drawn)[1]}
+
+
+@pytest.mark.parametrize(("count", "told"), [(9, "c08"), (60, "and 20 more, on hover")])
+def test_the_legend_names_every_class_that_is_shown(count: int, told: str) -> None:
+    names = (*(f"c{i:02}" for i in range(count)), "not shown")
+    task = detect.build(replace(SPEC, output=Boxes(names)), detect.Config())
+    target = torch.tensor([[[*HIT, float(i)] for i in range(count)]])
+    found = Found(target[..., :4].clone(), torch.linspace(1, 0.5, count)[None], target[..., 4].long())
+    about = match(found, target)
+    given = {"boxes": found.boxes, "scores": found.scores, "classes": found.classes, "right": about >= 0}
+    given |= {"ignored": about < -1, "about": about[..., 0], "target": target, "counts": count_boxes(target, count + 1)}
+    drawings = boxes.told(replace(dataset(target), spec=task.spec), given, nn.Identity(), task)
+    legend = [node.text for node in elements(drawings["examples"], "text")]
+    assert told in legend
+    assert "not shown" not in legend
+    assert len(set(painted(drawings["examples"])) - {"none"}) == count
+    curves = [line for line in painted(drawings["precision-recall"], "line") if "--c" in line]
+    assert len(set(curves)) == len(curves) == boxes.MOST_CURVES
 
 
 def test_other_tasks_have_none() -> None:

@@ -305,14 +305,15 @@ def certain(*found: Sequence[float]) -> Tensor:
 
 def test_answers_are_the_sure_ones_once() -> None:
     output = certain((1, 2, 20, 20, 1, 0.9), (1, 2, 20, 21, 1, 0.8), (1, 2, 20, 20, 0, 0.7), (40, 40, 50, 50, 0, 0.2))
-    (answer,) = the_task(threshold=0.3).answer(output)
+    frames = [Frame(0, 64, 64, keep=(0, 0, 64, 64))]
+    (answer,) = the_task(threshold=0.3).place([(output, frames)])
     assert [(one["category"], one["box"]) for one in answer["boxes"]] == [
         ("dog", [1, 2, 20, 20]),
         ("cat", [1, 2, 20, 20]),
     ]
     assert answer["boxes"][0]["probability"] == pytest.approx(0.9)
-    assert len(the_task(threshold=0.1).answer(output)[0]["boxes"]) == 3
-    assert the_task(threshold=1).answer(output) == [{"boxes": []}]
+    assert len(next(the_task(threshold=0.1).place([(output, frames)]))["boxes"]) == 3
+    assert list(the_task(threshold=1).place([(output, frames)])) == [{"boxes": []}]
 
 
 def test_answers_are_told_in_the_pixels_of_the_picture() -> None:

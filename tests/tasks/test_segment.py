@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from deepen.data import mask_folder
 from deepen.data.dataset import Columns
 from deepen.data.framed import FramedPreprocess, fitted
+from deepen.data.preprocess import Frame
 from deepen.data.run_lengths import unpacked
 from deepen.errors import Misuse, Problem
 from deepen.models import unet
@@ -232,14 +233,16 @@ def test_pieces_of_a_picture_count_as_one_picture() -> None:
 
 def test_answers_are_run_lengths_and_shares() -> None:
     logits, _ = drawn(2)
-    for told, mask in zip(task().answer(logits), logits.argmax(1).numpy(), strict=True):
+    height, width = logits.shape[2:]
+    frames = [Frame(number, height, width, keep=(0, 0, height, width)) for number in range(2)]
+    for told, mask in zip(task().place([(logits, frames)]), logits.argmax(1).numpy(), strict=True):
         json.dumps(told)
         assert (unpacked(told["mask"]) == mask).all()
         assert sum(told["mask"]["counts"]) == mask.size
         assert told["shares"] == {name: pytest.approx((mask == NAMES.index(name)).mean()) for name in told["shares"]}
         assert list(told["shares"].values()) == sorted(told["shares"].values(), reverse=True)
     coloured = Segment(Spec(SPEC.input, Mask(NAMES, ("#000000", "#ff0000", "#0000ff"))), Config())
-    assert coloured.answer(logits)[0]["mask"]["colours"] == ["#000000", "#ff0000", "#0000ff"]
+    assert next(coloured.place([(logits, frames)]))["mask"]["colours"] == ["#000000", "#ff0000", "#0000ff"]
 
 
 def test_answers_are_placed_in_pictures_of_any_size() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import deepen
 from deepen import Run, registry
+from deepen.data import pixels
 from deepen.data.dataset import Columns
 from deepen.data.pixels import ImagePreprocess
 from deepen.errors import Misuse, Problem
@@ -161,10 +162,6 @@ def test_a_network_learns_and_everything_is_measured() -> None:
     drawn = task.drawn(model, batch["input"])
     assert drawn.shape == (6, SIDE, SIDE, 3)
     assert drawn.dtype == torch.uint8
-    assert (
-        task.answer(model(batch["input"][:2]).detach())[0]["picture"]
-        == task.drawn(model, batch["input"][:1])[0].tolist()
-    )
     assert task.examples(model, columns, preprocess, 4).shape == (4, 3, SIDE, SIDE)
     assert task.preview(model)["stylised"].shape == (2 * SIDE, 4 * SIDE, 3)
     assert torch.equal(task.preview(model)["stylised"][:SIDE, :SIDE], columns["input"][0])
@@ -298,9 +295,70 @@ def test_pictures_files_and_folders_are_drawn(trained: tuple[Run, str], call: An
         "generate", str(run.path), str(new / "wide.png"), "--size", "72", "--out", str(tmp_path / "small"), "--json"
     )
     assert (done.json["pictures"][0]["width"], done.json["pictures"][0]["height"]) == (72, 32)
-    done = call("generate", str(run.path), str(new / "wide.png"), "--out", str(new))
-    assert done.code == 2
-    assert "written over" in done.err
+
+
+def test_no_picture_is_written_over(trained: tuple[Run, str], call: Any, tmp_path: Path) -> None:
+    """Nor is one drawn from what was drawn of another of its name."""
+    for name, shade in (("one", 40), ("two", 200)):
+        (tmp_path / name).mkdir()
+        Pictures.new("RGB", (40, 40), (shade, 90, 90)).save(tmp_path / name / "p.png")
+    inputs = [str(tmp_path / name / "p.png") for name in ("one", "two")]
+    before = [Path(path).read_bytes() for path in inputs]
+    done = call("generate", str(trained[0].path), *inputs, "--out", str(tmp_path / "two"))
+    assert done.code == 0, done.err
+    assert "two-2, since" in "".join(done.out.split("\n"))
+    assert [Path(path).read_bytes() for path in inputs] == before
+    expected = [drawn for _, drawn in trained[0].load().transform(inputs)]
+    for name, drawn in zip(("p.png", "p-2.png"), expected, strict=True):
+        with Pictures.open(tmp_path / "two-2" / name) as picture:
+            assert np.array_equal(np.asarray(picture), drawn.numpy())
+
+
+def test_predict_draws_as_generate_does(trained: tuple[Run, str], call: Any, tmp_path: Path) -> None:
+    run, source = trained
+    drawn = call("generate", str(run.path), source, "--out", str(tmp_path / "one"), "--json").json["pictures"]
+    done = call("predict", str(run.path), source, f"{source}/00.*", "--save", str(tmp_path / "two"), "--json")
+    assert done.code == 0, done.err
+    assert done.json["saved"] == [one["path"] for one in done.json["predictions"]]
+    for one, other in zip(drawn, done.json["predictions"], strict=False):
+        assert one["input"] == other["input"]
+        assert Path(one["path"]).read_bytes() == Path(other["path"]).read_bytes()
+    assert Path(done.json["saved"][-1]).name == "00-2.png"
+
+
+def test_damaged_pictures_are_named_and_the_others_drawn(
+    trained: tuple[Run, str], call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name in ("a.png", "c.png"):
+        Pictures.new("RGB", (40, 40)).save(Path("in") / name)
+    Path("in/b.png").write_bytes(b"no picture")
+    Pictures.new("RGB", (40, 9)).save("in/d.png")
+    done = call("generate", str(trained[0].path), "in", "gone.png", "--json")
+    assert done.code == done.json["exit"] == 1
+    assert [one["input"] for one in done.json["bad"]] == ["gone.png", "in/b.png", "in/d.png"]
+    assert [Path(one["path"]).name for one in done.json["pictures"]] == ["a.png", "c.png"]
+    lines = done.err.splitlines()
+    assert "gone.png" in lines[0]
+    assert "too small" in lines[2]
+
+
+def test_what_is_made_smaller_is_told(
+    trained: tuple[Run, str], call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "MOST_WHOLE", 3000)
+    Pictures.new("RGB", (80, 60)).save(tmp_path / "large.png")
+    words = ("generate", str(trained[0].path), str(tmp_path / "large.png"), "--out", str(tmp_path / "drawn"))
+    done = call(*words)
+    assert "60x80 to 47x63" in " ".join(done.out.split())
+    assert "--size 80" in " ".join(done.out.split())
+    (one,) = call(*words, "--json").json["pictures"]
+    assert (one["height"], one["width"], one["original"]) == (47, 63, [60, 80])
+    done = call(*words, "--size", "80", "--json")
+    (one,) = done.json["pictures"]
+    assert (one["height"], one["width"]) == (60, 80)
+    assert "memory" not in done.err
 
 
 def test_drawn_pictures_are_those_of_the_bundle(trained: tuple[Run, str]) -> None:
@@ -322,7 +380,9 @@ def test_drawn_pictures_are_those_of_the_bundle(trained: tuple[Run, str]) -> Non
         ("generate RUN x.png --size 0", 2, "--size 0"),
         ("generate RUN missing.png", 1, "missing.png"),
         ("generate RUN x.png --size 20", 1, "too small"),
-        ("predict RUN x.png", 1, "deepen generate RUN PICTURE"),
+        ("predict RUN x.png", 1, "deepen predict RUN PICTURE --save FOLDER"),
+        ("generate RUN x.png --out x.png", 2, "--out x.png"),
+        ("generate RUN x.png --size 50000", 1, "80 million"),
     ],
 )
 def test_misuse(
