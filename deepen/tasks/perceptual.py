@@ -26,13 +26,14 @@ from deepen.spec import Image
 AUTO = "auto"
 CHOICES = ("vgg19", "squeezenet1-0")
 """What is looked for on this machine, the better one first."""
-COARSEST = 16
-"""Style is compared on maps of up to this stride: on the next ones a picture of 200 pixels is but a few places."""
+COARSEST = 8
+"""Style is compared on maps of up to this stride, that of the last one which Johnson et al. take: what the next ones show of a
+small picture is no longer texture but the things in it."""
 CONTENT = 4
 """Stride of the map on which content is compared: fine enough to keep a thing's parts, too coarse for its surface."""
 TRAINED_SIZE = 224
 SMALLEST = 32
-"""Side of the smallest pictures: the coarsest map then has four places."""
+"""Side of the smallest pictures: the coarsest map then has sixteen places."""
 NOTHING = 1e-6
 
 

@@ -103,7 +103,7 @@ def test_maps_are_those_of_the_network_and_the_rest_of_it_is_let_go(name: str) -
     maps = zip(network.eval().maps(x), whole.eval().maps(x), strict=True)
     assert all(torch.equal(one, other) for one, other in maps)
     seen = Seen(network, (0.0,), (1.0,))
-    assert max(network.strides[place] for place in seen.places) == 16
+    assert max(network.strides[place] for place in seen.places) == 8
     assert network.strides[seen.content] == 4
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
