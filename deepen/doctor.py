@@ -1,7 +1,8 @@
-"""Doctor: what is wrong with a run's files, beside what the audit says of its data."""
+"""Doctor: what is wrong with the files of a run or bundle, beside what the audit says of data."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -17,6 +18,28 @@ from deepen.run import Run
 def is_run(path: str) -> bool:
     """Whether a path holds a run rather than data."""
     return (Path(path) / "recipe.yaml").is_file()
+
+
+def is_bundle(path: str) -> bool:
+    """Whether a path holds a trained model alone."""
+    return (Path(path) / "bundle.json").is_file() and not is_run(path)
+
+
+def of_bundle(path: str) -> list[Finding]:
+    """Whether a bundle is what was written, and answers as it did then."""
+    folder = Path(path)
+    try:
+        checkpoint.verify(folder)
+        name = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["model"]["name"]
+        if not name.startswith(CUSTOM):  # its goldens need an instance of the user's class
+            bundle.load(folder)
+    except checkpoint.DamageError as error:
+        return [
+            Finding("error", "bundle", f"The bundle is damaged: {error}.", "Train again, or restore it from a backup.")
+        ]
+    except Problem as problem:
+        return [Finding("error", "bundle", str(problem))]
+    return []
 
 
 def examine(run: Run) -> tuple[Dataset, list[Finding]]:
