@@ -6,8 +6,8 @@ once and written into the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from deepen.engine import device as devices
 from deepen.engine import evaluate, mode, optim, plan, schedule
 from deepen.engine.features import Features
 from deepen.engine.run import Folder
-from deepen.errors import Misuse, Problem
+from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
-from deepen.sources import find_source, load, natural_task, seen_in
+from deepen.sources import find_source, load, natural_task, refuse_weights, seen_in, without_pictures
 from deepen.spec import Boxes, Image, Mask
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
 from deepen.transfer import Origin
@@ -109,15 +109,20 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     own = model if isinstance(model, nn.Module) else None
     named = model if isinstance(model, str) else None
     origin = None
+    found = find_source(
+        source
+    )  # a slip in its name or in a setting is told before weights are looked for and data is read
+    _check_keys(source, found[0], task, model, settings)
     if own is None and transferring.asked(settings).pretrained is not None:
-        find_source(source)  # a slip in its name is told before weights are looked for
+        if without_pictures(found[0]):
+            raise refuse_weights(source)
         if named is None and task is None and not transferring.says_model(settings):
-            task = natural_task(load(source, settings, {})[0].spec)  # which network is usual depends on what is asked
+            task = natural_task(load(source, settings, {}, found)[0])  # which network is usual depends on what is asked
         origin = transferring.origin(settings, task, named)
     if origin is not None:
         named = origin.model
-    dataset, draft, reason = load(source, settings, {} if origin is None else origin.data)
-    task = task or natural_task(dataset.spec)
+    dataset, draft, reason = load(source, settings, {} if origin is None else origin.data, found)
+    task = task or natural_task(dataset)
     doing = registry.find("task", task).load()
     doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
     seen = seen_in(dataset)
@@ -146,6 +151,46 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     return build(recipe, known, reason, dataset, own, origin)
 
 
+def _check_keys(
+    source: str, entry: registry.Entry, task: str | None, model: str | nn.Module | None, settings: dict[str, Any]
+) -> None:
+    """Raise `Misuse` for a setting that there is none of, or that is out of range, as far as that is known before the data is
+    read: it may be the data that decides on task and model."""
+    draft = recipes.blank(source, entry.name, task or "", model if isinstance(model, str) else "")
+    unsure = [kind for kind, name in (("task", task), ("model", model)) if name is None]
+    for key, value in settings.items():
+        try:
+            draft.full(key)
+        except Misuse:
+            later = _keys_of(unsure)
+            keys = [*draft.keys()]
+            known = {*keys, *(full.partition(".")[2] for full in keys)}
+            if key in later or (did_you_mean(key, later) and not did_you_mean(key, known)):
+                continue  # what follows from the data is known later, and names it better
+            raise
+        draft.set(key, value)
+    _check(draft)
+
+
+def _keys_of(kinds: Sequence[str]) -> set[str]:
+    """The settings of every task or model, in full and bare."""
+    configs = [(kind, entry.load().Config) for kind in kinds for entry in registry.entries(kind).values()]
+    bare = {(kind, item.name) for kind, config in configs for item in fields(config)}
+    return {name for _, name in bare} | {f"{kind}.{name}" for kind, name in bare}
+
+
+def _check(recipe: Recipe) -> torch.device:
+    """Raise `Misuse` for names and numbers that no training can follow; where it runs."""
+    limits.check(recipe)
+    if recipe.fit.epochs == 0 and recipe.fit.minutes is not None:
+        raise Misuse("fit.epochs=0 trains nothing, so that there is nothing to limit: leave fit.minutes out.")
+    optim.kind(recipe.optim)
+    schedule.find(recipe.schedule)
+    if recipe.plan != "auto":
+        plan.Plan.parse(recipe.plan)
+    return devices.choose(recipe.device)
+
+
 UNLIMITED = 1e6
 """Epochs of a training that only its time limits."""
 
@@ -162,14 +207,7 @@ def build(
 
     `begin` with weights that are taken over, or with what a run keeps of its beginning.
     """
-    limits.check(recipe)
-    if recipe.fit.epochs == 0 and recipe.fit.minutes is not None:
-        raise Misuse("fit.epochs=0 trains nothing, so that there is nothing to limit: leave fit.minutes out.")
-    optim.kind(recipe.optim)  # unknown names are told before a folder is made
-    schedule.find(recipe.schedule)
-    if recipe.plan != "auto":
-        plan.Plan.parse(recipe.plan)
-    device = devices.choose(recipe.device)
+    device = _check(recipe)
     if device.type == "cpu":
         devices.keep_memory()
     task: Task = registry.find("task", recipe.task_name).load().build(dataset.spec, recipe.task)

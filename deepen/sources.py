@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepen import recipe as recipes
 from deepen import registry
+from deepen.data import reading, tables
 from deepen.data.dataset import Dataset
+from deepen.data.documents import glance
+from deepen.data.unread import UNREAD
 from deepen.errors import Misuse, Problem, unknown
-from deepen.recipe import Recipe, Seen
+from deepen.recipe import Data, Recipe, Seen
 from deepen.spec import Image, Nothing, Spec
 
 PATHS = ("test", "images")
 """Settings of data that name a file or folder, which must hold from any folder."""
+EXPECTED = (
+    "expected a folder of pictures per class, pictures with label files (Pascal VOC, COCO, YOLO) or masks, or a table "
+    f"({' '.join(reading.PLAIN_ENDINGS)})"
+)
+LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")
+"""Endings of files that say what pictures show."""
 OF_PICTURES = ("data.size", "data.resize", "data.channels", "data.mean", "data.std")
 
 
@@ -30,21 +39,45 @@ def find_source(source: str) -> tuple[registry.Entry, str]:
         if reason:
             return entry, reason
     if Path(source).exists():
-        raise Problem(
-            f"{source} holds nothing that can be read here: expected a folder with a folder of pictures per class, or a table "
-            "(.csv .tsv .jsonl .parquet)."
-        )
+        raise Problem(f"{source} {_seen(Path(source))}: {EXPECTED}.")
     raise Misuse(f"{unknown('data set', source, named)} And nothing lies at the path {source}.")
 
 
+def _seen(path: Path) -> str:
+    """Why nothing that lies at a path can be read, as far as a glance shows it."""
+    if path.is_file() and path.stat().st_size == 0:
+        return "is empty"
+    if (path / "bundle.json").is_file():
+        return "is a trained model, for `deepen predict` and `deepen generate`, and no data"
+    endings = sorted({PurePosixPath(name).suffix.lower() for name in glance(str(path))} & set(LABELS))
+    if endings:
+        return f"holds label files ({', '.join(endings)}) and no picture: give the folder that holds both"
+    return "holds nothing that can be read here"
+
+
+def without_pictures(entry: registry.Entry) -> bool:
+    """Whether a reader is known to have no pictures before it has read anything."""
+    module = entry.load()
+    return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), tables.Config)
+
+
+def refuse_weights(name: str) -> Misuse:
+    """What is said to who asks for pretrained weights on data without pictures."""
+    return Misuse(f"All pretrained weights are for pictures and {name} has none: leave --pretrained out.")
+
+
 def load(
-    source: str, settings: Mapping[str, Any], expected: Mapping[str, Any] | None = None
+    source: str,
+    settings: Mapping[str, Any],
+    expected: Mapping[str, Any] | None = None,
+    found: tuple[registry.Entry, str] | None = None,
 ) -> tuple[Dataset, Recipe, str]:
     """The data set behind a known name or a path, a draft of its recipe, and the reason why it was read so.
 
-    `expected` are settings that weights which are taken over bring with them.
+    `expected` are settings that weights which are taken over bring with them, `found` what `find_source` says, where that has
+    been asked already.
     """
-    entry, reason = find_source(source)
+    entry, reason = found or find_source(source)
     draft = recipes.blank(_lasting(source, entry), entry.name, "", "")
     for key, value in (expected or {}).items():
         draft.set(key, value)
@@ -59,7 +92,7 @@ def load(
             setattr(draft.data, name, str(Path(path).resolve()))
     dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
     if expected and not isinstance(dataset.spec.input, Image):
-        raise Misuse(f"These pretrained weights are for pictures and {dataset.name} has none: leave --pretrained out.")
+        raise refuse_weights(dataset.name)
     _heeded(dataset, draft, chosen)
     return dataset, draft, reason
 
@@ -95,16 +128,18 @@ def seen_in(dataset: Dataset) -> Seen:
     return Seen(kind, samples)
 
 
-def natural_task(spec: Spec) -> str:
+def natural_task(dataset: Dataset) -> str:
     """The task that one does with such data when nothing else is asked."""
+    spec = dataset.spec
     for name, entry in registry.entries("task").items():
         if entry.load().natural(spec):
             return name
     if isinstance(spec.output, Nothing):
         fitting = [name for name, entry in registry.entries("task").items() if _takes(entry, spec)]
+        unread = "".join(f" {one.text}" for one in dataset.findings if one.subject == UNREAD)
         raise Problem(
             f"This data has nothing to be answered beside its pictures: name what to learn from them with --as "
-            f"{' or --as '.join(fitting)}, or lay them into class folders, <folder>/<class>/<picture>."
+            f"{' or --as '.join(fitting)}, or lay them into class folders, <folder>/<class>/<picture>.{unread}"
         )
     raise Misuse(f"No task suits {type(spec.output).__name__.lower()} by itself: name one with --as.")
 

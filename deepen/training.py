@@ -24,9 +24,10 @@ from deepen.errors import Misuse, Problem
 from deepen.insight import audit as auditing
 from deepen.keeping import Keeper, described, summary
 from deepen.prepare import Prepared, build, prepare
+from deepen.recipe import blank
 from deepen.run import Run
 from deepen.settle import Settled, keep_features, settle
-from deepen.sources import load
+from deepen.sources import find_source, load
 from deepen.story import tell
 from deepen.version import VERSION
 
@@ -69,10 +70,12 @@ class Interrupted(Problem):
 
 def audit(source: str, *, thorough: bool = False, **settings: Any) -> tuple[Dataset, list[Finding]]:
     """What is wrong with the data, without training. `thorough` also reads very large sets for duplicates."""
-    dataset, draft, _ = load(source, settings)
+    found = find_source(source)
+    known = vars(blank(source, found[0].name, "", "").data)
     for key in settings:
-        if key != "seed" and not key.startswith("data.") and key not in vars(draft.data):
+        if key != "seed" and not key.startswith("data.") and key not in known:
             raise Misuse(f"{key} says nothing about the data: an audit takes data.* and seed. Leave it out.")
+    dataset, draft, _ = load(source, settings, found=found)
     return dataset, auditing.audit(dataset, seed=draft.seed, thorough=thorough)
 
 
@@ -90,6 +93,7 @@ def train(
     Settings are keys of the recipe, in full in a dictionary (`**{"fit.epochs": 5}`) or bare where only one section has
     them (`epochs=5`). Raises `Problem` for what cannot be used, `Failed` when the training broke off, `Interrupted` on Ctrl-C.
     """
+    Folder.check_root(Path(runs))
     prepared = prepare(str(source), task, model, settings)
     dataset = prepared.dataset
     findings = auditing.audit(dataset, seed=prepared.recipe.seed)

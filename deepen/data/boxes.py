@@ -66,7 +66,7 @@ def assemble(
     number_of = {one: number for number, one in enumerate(labels.pictures)}
     kept = np.array([number_of[one] for one in decoded.names], dtype=np.int64)  # of each row, its picture
     checked, found = check(labels, kept, np.array(decoded.sizes).reshape(-1, 2))
-    findings = [*findings, *found, *typos(labels.names)]
+    findings = [*findings, *found, *typos(labels.names, "Give one name in the label files to the boxes of")]
     counts = np.bincount(checked.classes[checked.classes >= 0], minlength=len(labels.names))
     if not counts.any():
         raise Problem(

@@ -23,6 +23,8 @@ from deepen.spec import Action, Observation, Spec
 
 SUMMARY = "environments of gymnasium, by id (CartPole-v1): an agent learns by acting"
 
+ACTING = True
+"""There is nothing to look at before something acts."""
 ID = re.compile(r"^([\w-]+/)?[A-Za-z][\w-]*-v\d+$")
 NUM_VALIDATION, NUM_TEST = 20, 100
 """Episodes of an evaluation."""

@@ -22,6 +22,7 @@ from deepen.data.image_files import ENDINGS
 from deepen.data.layout import Layout, lay_out, natural, typos
 from deepen.data.pictures import assemble, check_options
 from deepen.data.piles import Pile, is_hidden, pile_at
+from deepen.data.unread import unread
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -132,6 +133,12 @@ def _classes_of(pile: Pile, decoded: Decoded) -> Layout:
             f"There is no picture in '{pile.path}' (it holds {others or 'nothing'}): {EXPECTED} ({', '.join(ENDINGS)})."
         )
     layout = lay_out(every)
+    broken = unread(pile) if len(layout.names) < 2 else []
+    if broken:
+        raise Problem(
+            f"'{pile.path}' holds {len(every):,} pictures and no labels that can be read. {broken[0].text} {broken[0].mend} "
+            f"Without labels, {EXPECTED}."
+        )
     if not layout.names:
         raise Problem(
             f"'{pile.path}' holds {len(every):,} pictures but no class folders (such as '{every[0]}'): {EXPECTED}."
@@ -158,7 +165,7 @@ def _told(pile: Pile, decoded: Decoded, layout: Layout) -> tuple[list[str], list
     if others:
         endings = ", ".join(sorted(decoded.listing.others)[:5])
         facts.append(f"{others:,} other files are not pictures by their ending and are left out ({endings}).")
-    findings = typos(names)
+    findings = [*typos(names), *unread(pile, folders=False)]
     if decoded.listing.empty:
         findings.append(
             Finding(

@@ -75,8 +75,8 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return key, name
 
 
-def typos(names: Iterable[str]) -> list[Finding]:
-    """Class names that differ only in case, blanks, or how Unicode writes them."""
+def typos(names: Iterable[str], mend: str = "Rename or merge the folders of") -> list[Finding]:
+    """Class names that differ only in case, blanks, or how Unicode writes them. `mend` stands before their names."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
         alike[re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()].append(name)
@@ -86,7 +86,7 @@ def typos(names: Iterable[str]) -> list[Finding]:
             "label-typos",
             f"The classes {', '.join(repr(name) for name in group)} differ only in case, blanks or spelling of the "
             "same letters: they are learnt as different classes.",
-            f"Rename or merge the folders of {', '.join(repr(name) for name in group)}.",
+            f"{mend} {', '.join(repr(name) for name in group)}.",
             {"names": group},
         )
         for group in alike.values()

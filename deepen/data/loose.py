@@ -22,6 +22,7 @@ from deepen.data.pictures import check_options, normalised, picked, shared_out
 from deepen.data.piles import Listing, Pile, is_hidden, pile_at
 from deepen.data.pixels import ImagePreprocess
 from deepen.data.splits import split
+from deepen.data.unread import unread
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import Nothing, Spec
@@ -145,6 +146,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         digest=pile.digest(),
         facts=facts,
         bad=bad,
+        findings=[] if isinstance(pile, One) else unread(pile),
         testing="" if count > 2 else "take three pictures or more",
     )
 

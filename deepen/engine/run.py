@@ -12,6 +12,7 @@ report.html  pictures/  samples/  environment.json  result.json  looks.json
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -43,6 +44,19 @@ class Folder:
         self.speed = path / "speed.jsonl"
         self._unwritten = {self.metrics: "", self.speed: ""}
 
+    @staticmethod
+    def check_root(root: Path) -> None:
+        """Raise `Problem` where no run can be made under `root`, before there is work to be lost. Nothing is written."""
+        try:
+            nearest = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+        except OSError as error:  # below a folder that may not be looked into
+            raise _not_made(root, str(error.strerror)) from error
+        if not nearest.is_dir():
+            raise _not_made(root, os.strerror(errno.ENOTDIR))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            fixed = os.statvfs(nearest).f_flag & os.ST_RDONLY
+            raise _not_made(root, os.strerror(errno.EROFS if fixed else errno.EACCES))
+
     @classmethod
     def create(cls, root: Path, name: str, recipe: Recipe) -> Folder:
         """A new folder `<root>/<name>-<n>`, with `latest` beside it pointing there."""
@@ -62,7 +76,7 @@ class Folder:
             folder.metrics.touch()
             point_latest(root, path.name)
         except OSError as error:
-            raise Problem(f"The run folder could not be made under {root}: {error.strerror or error}.") from error
+            raise _not_made(root, str(error.strerror or error)) from error
         return folder
 
     @classmethod
@@ -168,6 +182,10 @@ class Folder:
                     f"{self.path} is being trained by another process. Wait for it, or stop it first."
                 ) from None
             yield
+
+
+def _not_made(root: Path, reason: str) -> Problem:
+    return Problem(f"The run folder could not be made under {root}: {reason}.")
 
 
 def point_latest(root: Path, name: str) -> None:

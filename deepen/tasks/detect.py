@@ -20,7 +20,7 @@ from deepen.data.framed import fitted
 from deepen.data.preprocess import Frame, Preprocess
 from deepen.errors import Misuse, Problem
 from deepen.nn.pyramid import num_cells
-from deepen.spec import Boxes, Image, Spec
+from deepen.spec import Boxes, Image, Nothing, Spec
 from deepen.tasks import boxes
 from deepen.tasks.assignment import assign, losses
 from deepen.tasks.base import Batch, Goal, Places, Rows, Supervised
@@ -55,6 +55,10 @@ def natural(spec: Spec) -> bool:
 
 def build(spec: Spec, config: Config) -> Detect:
     if not isinstance(spec.output, Boxes) or not isinstance(spec.input, Image):
+        if isinstance(spec.output, Nothing):
+            raise Problem(
+                "detect needs pictures with boxes, and these have none: lay label files beside them (Pascal VOC, COCO or YOLO)."
+            )
         kind = type(spec.output).__name__.lower()
         raise Problem(
             f"detect needs pictures whose target is boxes, not {kind}: leave out --as to let the data decide."

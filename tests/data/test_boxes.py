@@ -243,6 +243,13 @@ def test_how_a_test_split_is_given_is_said_to_who_has_none(tmp_path: Path) -> No
         made(root, labels, test="y")
 
 
+def test_class_names_that_are_nearly_alike_are_mended_in_label_files(tmp_path: Path) -> None:
+    root = lay(tmp_path / "x", {f"{number}.png": (16, 24) for number in range(8)})
+    dataset = made(root, labelled((1, 1, 5, 5), names=("Square", "square")))
+    (mend,) = [finding.mend for finding in dataset.findings if finding.subject == "label-typos"]
+    assert mend == "Give one name in the label files to the boxes of 'Square', 'square'."
+
+
 def test_mean_and_deviation_may_be_given(tmp_path: Path) -> None:
     root = lay(tmp_path / "x", {f"{number}.png": (16, 24) for number in range(8)})
     dataset = made(root, labelled((1, 1, 5, 5)), mean=(0.5,), std=(0.25,))

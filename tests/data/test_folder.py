@@ -358,3 +358,12 @@ def test_given_mean_deviation_and_centre_are_followed_and_kept(tmp_path: Path) -
 def test_settings_of_pictures_that_contradict_each_other(options: dict, words: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=words):
         load(lay(tmp_path / "pets", {"cat": 12, "dog": 12}), **options)
+
+
+def test_label_files_that_are_broken_are_told_where_folders_are_classes(tmp_path: Path) -> None:
+    root = lay(tmp_path / "x", {"train2017": 5, "val2017": 5})
+    assert load(root).findings == []
+    (root / "instances.json").write_text('{"images": [')
+    (finding,) = load(root).findings
+    assert (finding.level, finding.subject) == ("warning", "unread-labels")
+    assert "'instances.json' is no well-formed JSON" in finding.text
