@@ -39,20 +39,21 @@ def find_source(source: str) -> tuple[registry.Entry, str]:
         if reason:
             return entry, reason
     if Path(source).exists():
-        raise Problem(f"{source} {_seen(Path(source))}: {EXPECTED}.")
+        raise Problem(f"{source} {_seen(Path(source))} {EXPECTED}.")
     raise Misuse(f"{unknown('data set', source, named)} And nothing lies at the path {source}.")
 
 
 def _seen(path: Path) -> str:
     """Why nothing that lies at a path can be read, as far as a glance shows it."""
     if path.is_file() and path.stat().st_size == 0:
-        return "is empty"
+        return "is empty:"
     if (path / "bundle.json").is_file():
-        return "is a trained model, for `deepen predict` and `deepen generate`, and no data"
+        return "is a trained model, for `deepen predict` and `deepen generate`, and no data:"
     endings = sorted({PurePosixPath(name).suffix.lower() for name in glance(str(path))} & set(LABELS))
     if endings:
-        return f"holds label files ({', '.join(endings)}) and no picture: give the folder that holds both"
-    return "holds nothing that can be read here"
+        files = f"{', '.join(endings)} files"
+        return f"holds {files} and no picture: if these are labels, give the folder that holds their pictures too;"
+    return "holds nothing that can be read here:"
 
 
 def without_pictures(entry: registry.Entry) -> bool:

@@ -441,11 +441,19 @@ def test_labels_that_hold_nothing_are_named(call: Any, files: dict[str, str], to
         assert told in call("doctor", "data").out
 
 
+def test_parts_whose_labels_hold_nothing_are_no_classes(call: Any) -> None:
+    for part in ("train", "valid"):
+        for number in range(3):
+            picture(Path("data") / part / f"{number}.png")
+        (Path("data") / part / "_annotations.coco.json").write_text("", encoding="utf-8")
+    refused(call("train", "data"), 1, "'train/_annotations.coco.json' is empty")
+
+
 def test_labels_without_their_pictures(call: Any) -> None:
     labelled(Path("data"), Annotations__0="", boxes_json="")
     Path("data/Annotations/0").rename("data/Annotations/0.xml")
     refused(
-        call("train", "data/Annotations"), 1, "holds label files (.xml) and no picture: give the folder that holds both"
+        call("train", "data/Annotations"), 1, "holds .xml files and no picture: if these are labels, give the folder"
     )
     refused(call("train", "data/boxes.json"), 1, "data/boxes.json is empty", "Pascal VOC, COCO, YOLO", "masks")
 

@@ -19,7 +19,7 @@ from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.decode import Decoded, Shape, decode
 from deepen.data.faults import refused
 from deepen.data.image_files import ENDINGS
-from deepen.data.layout import Layout, lay_out, natural, typos
+from deepen.data.layout import SPLITS, Layout, lay_out, natural, typos
 from deepen.data.pictures import assemble, check_options
 from deepen.data.piles import Pile, is_hidden, pile_at
 from deepen.data.unread import unread
@@ -133,7 +133,8 @@ def _classes_of(pile: Pile, decoded: Decoded) -> Layout:
             f"There is no picture in '{pile.path}' (it holds {others or 'nothing'}): {EXPECTED} ({', '.join(ENDINGS)})."
         )
     layout = lay_out(every)
-    broken = unread(pile) if len(layout.names) < 2 else []
+    parts = all(name.lower() in SPLITS for name in layout.names)  # train and test lie there, and are no classes
+    broken = unread(pile) if len(layout.names) < 2 or parts else []
     if broken:
         raise Problem(
             f"'{pile.path}' holds {len(every):,} pictures and no labels that can be read. {broken[0].text} {broken[0].mend} "
