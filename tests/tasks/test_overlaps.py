@@ -272,7 +272,6 @@ def near_truth(truth: Tensor, seed: int, ranks: int, num_classes: int) -> Found:
 def test_average_precision_is_that_of_coco(seed: int, apart: str, tmp_path: Path) -> None:
     """Random boxes with equal scores and shares that lie on the thresholds, empty pictures, classes that never occur; a third
     of the boxes is ignored, and all of some pictures."""
-    pytest.importorskip("faster_coco_eval")
     num_classes = 4
     box = some_boxes(seed, 12, 9, side=20)
     box[..., 2:] += 1  # what has no area is left out by the readers
