@@ -188,13 +188,15 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
 
 def test_a_picture_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = paint(tmp_path / "1.png", (90, 60))
-    assert pixels.whole(path).shape == (60, 90, 3)
-    assert pixels.whole(path, 30).shape == (20, 30, 3)
-    assert pixels.whole(path, 180).shape == (120, 180, 3)
-    assert pixels.whole(np.zeros((7, 9, 1), dtype=np.uint8)).shape == (7, 9, 3)
+    assert pixels.whole(path)[0].shape == (60, 90, 3)
+    assert pixels.whole(path, 30)[0].shape == (20, 30, 3)
+    assert pixels.whole(path, 180)[0].shape == (120, 180, 3)
+    assert pixels.whole(np.zeros((7, 9, 1), dtype=np.uint8))[0].shape == (7, 9, 3)
     with pytest.raises(UnreadableError, match="shape"):
         pixels.whole(np.zeros((7, 9), dtype=np.uint8))
     monkeypatch.setattr(pixels, "MOST_WHOLE", 1000)
-    high, wide, _ = pixels.whole(path, 180).shape
+    small, size = pixels.whole(path)
+    high, wide, _ = small.shape
+    assert size == (60, 90)
     assert high * wide <= 1000 < (high + 2) * (wide + 2)
     assert wide / high == pytest.approx(1.5, abs=0.05)
