@@ -9,6 +9,7 @@ and, for sources that are recognised by what they are rather than by name (a fol
     recognise(source: str) -> str | None      # the reason, said aloud: "a folder of pictures in class folders"
 
 A reader that takes what nothing more special recognises says `GENERAL = True`, and is asked last.
+One whose data comes from acting says `ACTING = True`.
 
 Known sets may add `ABOUT = About(...)` for `deepen show`.
 """
