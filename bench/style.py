@@ -1,8 +1,9 @@
 """`python -m bench.style`: a network that has learnt a style beside the optimisation of each picture for itself.
 
-Trains `stylenet` on photographs of ants and bees, then draws pictures that it has not seen, and lets a `canvas` follow the
-same loss for 200 steps on each of them (Gatys et al., 2016). Prints both losses, and writes a sheet: picture, style, what the
-canvas came to, what the network draws in one pass.
+Trains `stylenet` on photographs of ants and bees, then draws pictures that it has not seen, and lets the same loss be followed
+for 200 steps on each of them (Gatys et al., 2016): by the single pixels, and by a `canvas` with pixels of several sizes, which
+gets further in as many. Prints the losses, and writes a sheet: picture, style, what the canvas came to, what the network draws
+in one pass.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from deepen.tasks.stylize import Stylize
 
 PHOTOGRAPHS = DATA / "transfer" / "hymenoptera_256.tar.gz"
 ALLOWED = 1.3
-"""What the network's loss may be of the canvas's."""
+"""What the network's loss may be of what is reached on the picture itself."""
+CANVASES: dict[str, dict[str, Any]] = {"single pixels": {"model.sizes": 1}, "canvas": {}}
+"""Ways to follow the gradient on one picture, with their settings."""
 
 
 def main() -> None:
@@ -74,26 +77,30 @@ def compare(run: Run, style: Path, asked: argparse.Namespace, folder: Path, trai
     plain = task.losses({name: rows[f"plain_{name}"] for name in ("content", "style", "tv")})
     network = task.losses(rows)
     settings = {f"task.{name}": value for name, value in vars(task.config).items() if value is not None}
-    optimised, canvases, seconds = [], [], []
+    optimised: dict[str, list[float]] = {kind: [] for kind in CANVASES}
+    canvases, seconds = [], []
     for number, picture in enumerate(stored):
         path = folder / f"{number}.png"
         Image.fromarray(picture.numpy()).save(path)
-        one = deepen.train(
-            path, task="stylize", model="canvas", runs=folder / "runs", **settings, **{"fit.epochs": asked.steps}
-        )
-        optimised.append(one.best["value"])
+        for kind, own in CANVASES.items():
+            steps = {"fit.epochs": asked.steps} | own
+            one = deepen.train(path, task="stylize", model="canvas", runs=folder / "runs", **settings, **steps)
+            optimised[kind].append(one.best["value"])
         canvases.append(one.load().generate()[0])
         seconds.append(one.result["seconds"])
-        tell(f"  {number + 1}/{len(stored)} canvas {optimised[-1]:.4f}, network {network[number]:.4f}")
-    print(f"| unseen picture | unchanged | canvas, {asked.steps} steps | network, one pass | network over canvas |")
-    print("| --- | --- | --- | --- | --- |")
-    for place, before, own, other in zip(chosen.tolist(), plain.tolist(), optimised, network.tolist(), strict=True):
+        so_far = ", ".join(f"{kind} {losses[-1]:.4f}" for kind, losses in optimised.items())
+        tell(f"  {number + 1}/{len(stored)} {so_far}, network {network[number]:.4f}")
+    print(f"| unseen picture | unchanged | {' | '.join(CANVASES)} | network, one pass | network over each |")
+    print(f"| {' | '.join(['---'] * (4 + len(CANVASES)))} |")
+    for number, place in enumerate(chosen.tolist()):
         name = Path(dataset.validation.origin(place)).name
-        print(f"| {name} | {before:.3f} | {own:.3f} | {other:.3f} | {other / own:.2f} |")
-    own, other = sum(optimised) / len(optimised), float(network.mean())
-    told = "within" if other <= ALLOWED * own else "NOT within"
-    print(f"| mean | {float(plain.mean()):.3f} | {own:.3f} | {other:.3f} | **{other / own:.2f}** |\n")
-    print(f"The network's mean loss is {other / own:.2f} times the canvas's: {told} {ALLOWED}.")
+        print(row(name, plain[number], [losses[number] for losses in optimised.values()], network[number]))
+    means = {kind: sum(losses) / len(losses) for kind, losses in optimised.items()}
+    print(f"{row('mean', plain.mean(), list(means.values()), network.mean())}\n")
+    for kind, mean in means.items():
+        ratio = float(network.mean()) / mean
+        told = "within" if ratio <= ALLOWED else "NOT within"
+        print(f"The network's mean loss is {ratio:.2f} times that of {asked.steps} steps of {kind}: {told} {ALLOWED}.")
     print(
         f"{asked.style}, {asked.size}x{asked.size} pixels, compared by {task.compared_by}; a picture takes "
         f"{sum(seconds) / len(seconds):.1f} s on the canvas and {each:.2f} s by the network, which learnt for "
@@ -106,6 +113,13 @@ def compare(run: Run, style: Path, asked: argparse.Namespace, folder: Path, trai
             [[Image.fromarray(one.numpy()) for one in row] for row in zip(stored, canvases, drawn, strict=True)],
             shown,
         )
+
+
+def row(name: str, unchanged: Any, optimised: list[float], network: Any) -> str:
+    """A line of the table: losses, and the network's over each of those that were optimised."""
+    losses = [float(unchanged), *optimised, float(network)]
+    ratios = " and ".join(f"{float(network) / one:.2f}" for one in optimised)
+    return f"| {name} | {' | '.join(f'{loss:.3f}' for loss in losses)} | {ratios} |"
 
 
 def sheet(path: Path, rows: list[list[Image.Image]], style: Image.Image, gap: int = 6) -> None:

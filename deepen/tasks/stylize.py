@@ -44,11 +44,11 @@ class Config:
 
     style: str | None = None
     """Path of the picture whose style is taken. It has to be given."""
-    style_weight: float = 2.0
+    style_weight: float = 3.0
     """What the distance in style counts; higher for more of the style."""
     content_weight: float = 1.0
     """What the distance in content counts; higher for more of the picture."""
-    tv_weight: float = 2.0
+    tv_weight: float = 3.0
     """What differences between neighbouring pixels count; higher for less noise."""
     style_size: int | None = None
     """Pixels that the style's shorter side is scaled to; higher for larger strokes. Default: 1.5 times that of the pictures."""
