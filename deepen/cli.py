@@ -20,7 +20,7 @@ from deepen.errors import Misuse, Problem, unknown
 from deepen.version import VERSION
 
 if TYPE_CHECKING:
-    from deepen.deploy.bundle import Model
+    pass
 
 app = App(
     name="deepen",
@@ -139,7 +139,9 @@ def predict(
         raise Misuse("There is nothing to predict: name at least one file after the run, or - for standard input.")
     model, console = load(run), Console(json)
     if save is not None and isinstance(model.task, Transforms):
-        drawn = _redrawn(console, model, inputs, None, Path(save), "--save")
+        from deepen.making import redraw
+
+        drawn = redraw(console, model, inputs, None, Path(save), "--save")
         return {"predictions": drawn.pop("pictures"), "saved": drawn.pop("saved"), **drawn}
     predictions: list[dict[str, Any]] = []
     with given(inputs, console.refused) as (paths, refused):
@@ -193,25 +195,45 @@ def generate(
         str,
         Parameter(help="Folder for the pictures; a new one beside it where files of their names are in it already."),
     ] = "generated",
+    prompt: Annotated[str | None, Parameter(help="For a model that writes: what the text begins with.")] = None,
+    tokens: Annotated[int | None, Parameter(help="How many tokens are written at most. Default: 256.")] = None,
+    temperature: Annotated[
+        float | None, Parameter(help="0: always the likeliest token; higher: less likely ones too. Default: 0.8.")
+    ] = None,
+    top_k: Annotated[int | None, Parameter(help="Choose from this many of the likeliest tokens.")] = None,
+    top_p: Annotated[float | None, Parameter(help="Choose from the likeliest that together have this chance.")] = None,
+    stop: Annotated[str | None, Parameter(help="Write nothing from this text on.")] = None,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Make new samples with a generative model, or draw pictures anew with one that has learnt a style."""
+    """Make new samples with a generative model, continue a text, or draw pictures anew in a style that was learnt."""
     from deepen.console import safe
     from deepen.deploy.bundle import load
     from deepen.insight import files
     from deepen.insight.grid import grid, picture
+    from deepen.making import redraw, write
+    from deepen.tasks.base import Writes
 
     if count is not None and count < 1:
         raise Misuse(f"--count {count} is not usable: expected 1 or more.")
     if size is not None and size < 1:
         raise Misuse(f"--size {size} is not usable: expected 1 or more pixels.")
     model, console, folder = load(run), Console(json), Path(out)
+    asked = {
+        "prompt": prompt,
+        "tokens": tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "stop": stop,
+    }
+    if isinstance(model.task, Writes) or any(value is not None for value in asked.values()):
+        return write(console, model, pictures, seed, asked)
     if pictures:
         if count is not None:
             raise Misuse(
                 f"--count {count} is for new samples: each picture that is named is drawn anew once. Leave it out."
             )
-        drawn = _redrawn(console, model, pictures, size, folder, "--out")
+        drawn = redraw(console, model, pictures, size, folder, "--out")
         del drawn["saved"]
         return drawn
     if size is not None:
@@ -227,35 +249,6 @@ def generate(
         where += f"; all in one picture: {safe(str(folder / 'grid.png'))}"
     console.say("samples", where)
     return {"path": str(folder), "count": len(samples), "seed": seed}
-
-
-def _redrawn(
-    console: Any, model: Model, pictures: tuple[str, ...], size: int | None, folder: Path, option: str
-) -> dict[str, Any]:
-    """Pictures drawn anew into a folder: `path`, `count`, `pictures` and `saved`, and what could not be drawn."""
-    from deepen.inputs import given
-    from deepen.insight.stylised import Redrawing
-
-    drawn: list[dict[str, Any]] = []
-    smaller = []
-    with given(pictures, console.refused) as (paths, refused):
-        named = model.read(paths, refused)
-        redrawn = model.redraw(named, size, refused)
-        redrawing = Redrawing(folder, [name for name, _ in named], option)
-        try:
-            for one in redrawn:
-                path, (height, width) = redrawing.add(one.name, one.pixels), one.pixels.shape[:2]
-                sides = {"height": height, "width": width, "original": list(one.original)}
-                drawn.append({"input": refused.called(one.name), "path": str(path), **sides})
-                if one.smaller:
-                    smaller.append(drawn[-1])
-        finally:  # what was drawn before a Ctrl-C is there
-            if drawn:
-                console.drawn(len(drawn), "picture", redrawing.folder, folder)
-            if smaller:
-                console.smaller(smaller)
-    where = {"path": str(redrawing.folder), "count": len(drawn), "pictures": drawn}
-    return where | {"saved": [one["path"] for one in drawn]} | refused.told()
 
 
 @app.command(sort_key=6)

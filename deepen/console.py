@@ -72,6 +72,11 @@ class Console:
             grid.add_row(head, line)
             self.out.print(grid)
 
+    def part(self, text: str) -> None:
+        """A piece of a text that is still being written."""
+        self.out.print(text, end="", soft_wrap=True, markup=True)
+        self.out.file.flush()
+
     def content(self, content: Mapping[str, Any]) -> None:
         """Labelled texts, and names with what they mean."""
         for label, value in content.items():

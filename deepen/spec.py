@@ -50,6 +50,24 @@ class Observation:
         return self.size
 
 
+PAD = 0
+"""The token that is none: it fills up what is shorter than its neighbours in a batch."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Texts as tokens: int64 tensor [B, L], L at most `length`; a row that has ended goes on with `PAD`.
+
+    Tokens are numbers from 0 to `vocabulary` - 1, of which 0 is `PAD`."""
+
+    length: int
+    vocabulary: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+
 @dataclass(frozen=True)
 class Category:
     """One of several classes: int64 tensor [B]; models answer with a logit per class."""
@@ -122,6 +140,18 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """A token for every place of a text: int64 tensor [B, L], `PAD` where there is none; models answer with logits
+    [B, L, vocabulary]."""
+
+    vocabulary: int
+
+    @property
+    def width(self) -> int:
+        return self.vocabulary
+
+
+@dataclass(frozen=True)
 class Action:
     """One of several discrete actions of an agent: int64 tensor [B]."""
 
@@ -139,11 +169,11 @@ class Nothing:
     width: ClassVar[int] = 0
 
 
-Input = Image | Table | Observation
-Output = Category | Quantity | Boxes | Mask | Action | Nothing
+Input = Image | Table | Observation | Text
+Output = Category | Quantity | Boxes | Mask | Tokens | Action | Nothing
 KINDS: dict[str, type] = {
     kind.__name__.lower(): kind
-    for kind in (Image, Table, Observation, Category, Quantity, Boxes, Mask, Action, Nothing)
+    for kind in (Image, Table, Observation, Text, Category, Quantity, Boxes, Mask, Tokens, Action, Nothing)
 }
 
 

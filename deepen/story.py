@@ -15,6 +15,7 @@ from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding
 from deepen.data.pixels import PicturePreprocess
 from deepen.data.rows import read_back, said
+from deepen.data.sentences import TextPreprocess
 from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
@@ -134,6 +135,10 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         points, classes = train["input"].numpy(), train["target"].numpy()
         x, y = spec.input.columns
         return {"scatter": pictures.scatter(points, classes, spec.output.names, (x, y), title="Training samples")}
+    if isinstance(dataset.preprocess, TextPreprocess):
+        seen = map(dataset.preprocess.shown, some["input"])
+        lines = [[text, label] for text, label in zip(seen, _labels(dataset, some), strict=True)]
+        return {"samples": pictures.rows_table("Training samples", ["text", "answer"], lines)}
     if isinstance(spec.input, Table):
         cells = [_cells(dataset, row) for row in some["input"]]
         labels = _labels(dataset, some)
@@ -263,11 +268,13 @@ def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
 
 
 def _mistake(dataset: Dataset, split: Columns, row: int, true: str, said: str, confidence: float | None) -> Mistake:
-    stored = split["input"][row]
+    stored = split.take(torch.tensor([row]))["input"][0]
     pixels = stored.numpy() if isinstance(dataset.spec.input, Image) else None
     values: tuple[tuple[str, str], ...] = ()
     if isinstance(dataset.spec.input, Table):
         values = tuple(list(_cells(dataset, stored).items())[:MOST_CELLS])
+    if isinstance(dataset.preprocess, TextPreprocess):
+        values = (("text", dataset.preprocess.shown(stored)),)
     return Mistake(true, said, confidence, split.origin(row), pixels, values)
 
 

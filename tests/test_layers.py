@@ -30,7 +30,7 @@ LAYERS = [
     {"training"},
     {"page"},
     {"console"},
-    {"showing"},
+    {"making", "showing"},
     {"cli"},
     {"__main__"},
 ]

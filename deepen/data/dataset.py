@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from deepen.data.preprocess import Preprocess
@@ -64,6 +65,33 @@ class Columns:
         """The rows at `index` (int64 [B]) of every array."""
         return {name: array.index_select(0, index) for name, array in self.arrays.items()}
 
+    def between(self, start: int, stop: int) -> dict[str, Tensor]:
+        """The rows from `start` to before `stop`."""
+        return {name: array[start:stop] for name, array in self.arrays.items()}
+
+    def order(self, draws: torch.Generator, batch_size: int) -> Tensor:
+        """The rows of one epoch in the order in which they are learnt from, int64 [N], for batches of `batch_size`."""
+        return torch.randperm(len(self), generator=draws)
+
+    @property
+    def device(self) -> torch.device:
+        return self.arrays["input"].device
+
+    @property
+    def nbytes(self) -> int:
+        """What the inputs take."""
+        held = self.arrays["input"]
+        return held.numel() * held.element_size()
+
+    @property
+    def widest(self) -> int:
+        """Numbers in the largest input."""
+        return self.arrays["input"][:1].numel()
+
+    def to(self, device: torch.device) -> Columns:
+        """The same rows on a device."""
+        return Columns({name: array.to(device) for name, array in self.arrays.items()}, self.origins)
+
     def subset(self, index: Tensor) -> Columns:
         """A copy that holds only the rows at `index`."""
         origins = None if self.origins is None else [self.origins[i] for i in index.tolist()]
@@ -79,7 +107,7 @@ class Columns:
         Rows are read as 64-bit words and combined by fixed odd multipliers; equal rows always agree, and different ones
         collide with probability about N^2 / 2^64.
         """
-        array = self.arrays["input"]
+        array = self["input"]
         words_count = -(-array[:1].numel() * array.element_size() // 8)
         drawn = np.random.default_rng(20240229).integers(1, 2**63, size=words_count, dtype=np.uint64)
         multipliers = drawn * np.uint64(2) + np.uint64(1)

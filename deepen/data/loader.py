@@ -72,7 +72,7 @@ class Loader:
         kept = self._orders.get(epoch)
         if kept is not None:
             return kept
-        return torch.randperm(len(self.columns), generator=generator(self.seed, "order", epoch))
+        return self.columns.order(generator(self.seed, "order", epoch), self.batch_size)
 
     def stream(self, step: int) -> Iterator[dict[str, Tensor]]:
         """Batches from step `step` on, without end."""
@@ -85,7 +85,7 @@ class Loader:
             step += 1
 
     def _gather(self, step: int) -> Iterator[dict[str, Tensor]]:
-        held = self.columns["input"].device
+        held = self.columns.device
         while True:
             yield self.columns.take(self.index(step).to(held))
             step += 1
@@ -102,17 +102,16 @@ def in_order(
 ) -> Iterator[dict[str, Tensor]]:
     """Every row once, in order, the last batch as small as it is: for evaluation."""
     for start in range(0, len(columns), batch_size):
-        rows = {name: array[start : start + batch_size].to(device) for name, array in columns.arrays.items()}
+        rows = {name: array.to(device) for name, array in columns.between(start, start + batch_size).items()}
         yield rows | {"input": preprocess.tensor(rows["input"])}
 
 
 def _near(columns: Columns, device: torch.device) -> Columns:
     if device.type != "cuda" or columns.mapped:
         return columns
-    size = sum(array.numel() * array.element_size() for array in columns.arrays.values())
-    if size > ON_DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory:
+    if columns.nbytes > ON_DEVICE_SHARE * torch.cuda.get_device_properties(device).total_memory:
         return columns
-    return Columns({name: array.to(device) for name, array in columns.arrays.items()}, columns.origins)
+    return columns.to(device)
 
 
 def _ahead(rows: Iterator[dict[str, Tensor]], depth: int = 2) -> Iterator[dict[str, Tensor]]:

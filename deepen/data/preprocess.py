@@ -20,6 +20,7 @@ KINDS = {
     "framed": "deepen.data.framed",
     "table": "deepen.data.columns",
     "array": "deepen.data.arrays",
+    "text": "deepen.data.sentences",
 }
 
 
@@ -69,7 +70,8 @@ class Preprocess(ABC):
 
     @abstractmethod
     def tensor(self, stored: Tensor) -> Tensor:
-        """Stored rows [N, ...] as model input, float32 [N, *spec.input.shape], on the device of `stored`."""
+        """Stored rows [N, ...] as model input, float32 [N, *spec.input.shape], on the device of `stored`; texts as tokens,
+        int64 [N, L]."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -92,6 +92,22 @@ def read_table(
         raise Problem(f"{path} cannot be unpacked ({error}): it is damaged, cut short or no gzip file.") from None
 
 
+def peek_table(path: str | Path, rows: int = SAMPLE) -> RawTable:
+    """About the first `rows` rows of a table, for seeing what it holds. Raises `Problem` as `read_table` does."""
+    path = str(path)
+    kind = ending(path).removesuffix(".gz")
+    if kind == ".parquet":
+        return read_table(path)
+    try:
+        encoding, facts = encoding_of(path, None)
+        if kind == ".jsonl":
+            columns, lines = _jsonl(path, encoding, most=rows)
+            return _finish(path, columns, lines, header=True, facts=facts)
+        return _separated(path, encoding, facts, None, None, True, None, most=rows)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Problem(f"{path} cannot be read ({error}).") from None
+
+
 def _finish(
     path: str,
     columns: dict[str, list[Any]],
@@ -152,6 +168,7 @@ def _separated(
     delimiter: str | None,
     skip_bad: bool,
     known: Sequence[str] | None,
+    most: int | None = None,
 ) -> RawTable:
     name = Path(path).name
     if delimiter is None:
@@ -173,7 +190,7 @@ def _separated(
         facts = [*facts, f"The first row of {name} {'names the columns' if header else 'is data'}: {why}."]
     names, width = _names(path, head[0], width) if header else ([f"column_{i + 1}" for i in range(width)], width)
     lines, records, bad = [], [], []
-    for number, (line, record) in enumerate(_Rows(path, encoding, delimiter)):
+    for number, (line, record) in enumerate(islice(_Rows(path, encoding, delimiter), most)):
         if number == 0 and header:
             continue
         if len(record) != width:
@@ -250,10 +267,10 @@ def _names(path: str, first: Sequence[str], width: int) -> tuple[list[str], int]
     return names, len(names)
 
 
-def _jsonl(path: str, encoding: str) -> tuple[dict[str, list[Any]], list[int]]:
+def _jsonl(path: str, encoding: str, most: int | None = None) -> tuple[dict[str, list[Any]], list[int]]:
     rows: list[dict[str, Any]] = []
     lines = []
-    for number, line in enumerate(read_lines(path, encoding), 1):
+    for number, line in enumerate(islice(read_lines(path, encoding), most), 1):
         if not line.strip():
             continue
         try:

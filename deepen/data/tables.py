@@ -23,6 +23,7 @@ from deepen.recipe import Data
 from deepen.spec import Category, Quantity, Spec, Table
 
 SUMMARY = "your own table: .csv .tsv .jsonl .parquet (also .gz), with data.target=COLUMN"
+GENERAL = True
 
 
 @dataclass
@@ -62,7 +63,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     paths = [Path(source)]
     if options.test is not None:
         test = open_table(options.test, options, header=table.header)
-        table, given = _join(table, test, source, options.test)
+        table, given = joined(table, test, source, options.test)
         paths.append(Path(options.test))
     digest = hashlib.sha256()
     for path in paths:
@@ -193,7 +194,7 @@ def build(
     )
 
 
-def _join(table: RawTable, test: RawTable, source: str, test_source: str) -> tuple[RawTable, np.ndarray]:
+def joined(table: RawTable, test: RawTable, source: str, test_source: str) -> tuple[RawTable, np.ndarray]:
     """Two files as one table, with the split of each row."""
     first, second = list(table.columns), list(test.columns)
     if set(first) != set(second):
@@ -201,7 +202,7 @@ def _join(table: RawTable, test: RawTable, source: str, test_source: str) -> tup
         more = [column for column in second if column not in first]
         what = f"has no column '{lacks[0]}'" if lacks else f"has a column '{more[0]}' that {source} has not"
         raise Problem(f"{test_source} {what}: data.test must name a file with the same columns as {source}.")
-    joined = RawTable(
+    both = RawTable(
         columns={column: [*table.columns[column], *test.columns[column]] for column in first},
         lines=[*table.lines, *test.lines],
         header=table.header,
@@ -209,7 +210,7 @@ def _join(table: RawTable, test: RawTable, source: str, test_source: str) -> tup
         facts=[*table.facts, *test.facts],
         bad=[*table.bad, *test.bad],
     )
-    return joined, np.array(["train"] * len(table.lines) + ["test"] * len(test.lines))
+    return both, np.array(["train"] * len(table.lines) + ["test"] * len(test.lines))
 
 
 def _bins(rows: int, features: int) -> int:

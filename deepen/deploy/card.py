@@ -65,4 +65,6 @@ def _fields(part: dict[str, Any]) -> str:
         return f"a picture, {part['channels']} x {part['height']} x {part['width']} after preprocessing"
     if part["kind"] == "table":
         return f"a row of a table, {len(part['columns'])} numbers after preprocessing"
+    if part["kind"] == "text":
+        return f"a text, at most {part['length']} tokens of {part['vocabulary']:,} different ones"
     return f"an observation of {part.get('environment') or 'its environment'}, size {part['size']}"

@@ -27,8 +27,7 @@ def score(
     batch_size: int | None = None,
 ) -> Rows:
     """The rows of `task.score` for all samples of a split, on the CPU."""
-    one = columns["input"][:1].numel()
-    size = batch_size or min(BATCH, max(LEAST, NUMBERS // max(1, one)))
+    size = batch_size or min(BATCH, max(LEAST, NUMBERS // max(1, columns.widest)))
     with mode.evaluating(model):
         parts = [
             {name: rows.cpu() for name, rows in task.score(model, batch).items()}

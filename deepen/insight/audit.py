@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.data.dataset import Dataset, Finding
 from deepen.insight import classes, suspicions
 from deepen.insight.ink import several
 from deepen.spec import Category, Image, Table
@@ -37,10 +37,8 @@ def audit(dataset: Dataset, *, seed: int, thorough: bool = False) -> list[Findin
         found.append(_bad_files(dataset))
     # Where all of the data validates as well, by intention, it is neither held out nor too little.
     if not dataset.acting and len(dataset.train) and dataset.validation is not dataset.train:
-        if dataset.train.mapped and not thorough and _bytes(dataset.train) > MOST_BYTES:
-            text = (
-                f"Duplicates were not looked for in {_bytes(dataset.train) / 2**30:.0f} GiB of memory-mapped samples."
-            )
+        if dataset.train.mapped and not thorough and dataset.train.nbytes > MOST_BYTES:
+            text = f"Duplicates were not looked for in {dataset.train.nbytes / 2**30:.0f} GiB of memory-mapped samples."
             found.append(Finding("note", "not-checked", text, "`deepen doctor DATA` looks for them."))
         else:
             found += _duplicates(dataset)
@@ -62,10 +60,6 @@ def verdict(dataset: Dataset, findings: Sequence[Finding]) -> str:
 
 def _join(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-
-
-def _bytes(columns: Columns) -> int:
-    return columns["input"].numel() * columns["input"].element_size()
 
 
 def _bad_files(dataset: Dataset) -> Finding:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from deepen.errors import Misuse, Problem
-from deepen.spec import Boxes, Category, Image, Mask, Spec
+from deepen.spec import Boxes, Category, Image, Mask, Spec, Text, Tokens
 
 
 def answers(spec: Spec, model: str) -> int:
     """How many numbers the model must answer with; raises `Problem` where nothing is asked, a single class exists, or more
     than one answer for each sample is wanted."""
-    if isinstance(spec.output, Boxes | Mask):
-        asked = "boxes" if isinstance(spec.output, Boxes) else "masks"
+    if isinstance(spec.output, Boxes | Mask | Tokens):
+        asked = {"Boxes": "boxes", "Mask": "masks", "Tokens": "texts"}[type(spec.output).__name__]
         raise Problem(
             f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: choose a model that is for "
             f"{asked}; `deepen list` has them."
@@ -38,6 +38,24 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
             f"{remedy or f'data.size={smallest}'}."
         )
     return spec.input
+
+
+def texts(spec: Spec, model: str) -> Text:
+    """The input as texts; raises `Problem` when it is something else."""
+    if not isinstance(spec.input, Text):
+        kind = type(spec.input).__name__.lower()
+        raise Problem(f"Model '{model}' reads texts and this data is a {kind}: `deepen list` has models for it.")
+    return spec.input
+
+
+def tokens(spec: Spec, model: str) -> Tokens:
+    """The answer as tokens, one for each place; raises `Problem` when something else is asked."""
+    if not isinstance(spec.output, Tokens):
+        kind = type(spec.output).__name__.lower()
+        raise Problem(
+            f"Model '{model}' answers with a token for every place and this data asks for a {kind}: choose another."
+        )
+    return spec.output
 
 
 def share(key: str, value: float) -> float:

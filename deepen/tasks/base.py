@@ -165,6 +165,40 @@ class Generates(ABC):
         """New samples as pictures: uint8 [count, H, W, C]."""
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How a text is continued."""
+
+    tokens: int = 256
+    """How many are written at most."""
+    temperature: float = 1.0
+    """0: always the likeliest token. Higher: less likely ones as well."""
+    top_k: int | None = None
+    """Only the likeliest ones, as many."""
+    top_p: float | None = None
+    """Only the likeliest ones that together have this chance."""
+    seed: int = 0
+    stop: str | None = None
+    """Nothing is written from this text on."""
+
+
+class Continues(Protocol):
+    """What a model is that can continue a text. `caches` hold what it has read; each has `filled`, the tokens so far."""
+
+    def begin(self) -> list[Any]: ...
+
+    def go_on(self, input: Tensor, caches: list[Any]) -> Tensor:
+        """Logits [B, vocabulary] of the token after `input` [B, L]."""
+
+
+class Writes(ABC):
+    """Something that continues texts."""
+
+    @abstractmethod
+    def write(self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing) -> Iterator[str]:
+        """What follows the prompt, piece by piece."""
+
+
 class Transforms(ABC):
     """Something that draws pictures anew."""
 

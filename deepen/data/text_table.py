@@ -1,0 +1,99 @@
+"""A table whose rows are texts with an answer each: reviews and stars, messages and spam or not."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepen.data import answers, texts
+from deepen.data.dataset import Dataset, Finding
+from deepen.data.detect import notation_of
+from deepen.data.reading import ENDINGS, RawTable, ending, peek_table
+from deepen.data.splits import BY_SETTING
+from deepen.data.tables import joined, open_table
+from deepen.errors import Misuse, Problem, did_you_mean
+from deepen.recipe import Data
+
+SUMMARY = "your texts: a table with a column of texts and one to learn (.csv .tsv .jsonl .parquet)"
+Config = texts.Config
+MOST_OTHERS = 2
+"""Columns beside the text that a table of texts may have: what is to be learnt, and a number of the row."""
+
+
+def recognise(source: str) -> str | None:
+    """Why `source` is a table of texts, or None: one column of prose and next to nothing else."""
+    if ending(source) not in ENDINGS or not Path(source).is_file():
+        return None
+    try:
+        table = peek_table(source)
+    except Problem:
+        return None  # what is wrong with it is said by who reads all of it
+    prose = [name for name, cells in table.columns.items() if texts.is_prose(cells)]
+    if len(prose) != 1 or not 1 <= len(table.columns) - 1 <= MOST_OTHERS:
+        return None
+    return f"a table of texts, by what stands in '{prose[0]}'"
+
+
+def load(source: str, options: Data, seed: int) -> Dataset:
+    """Read the texts of the table at the path `source`.
+
+    Raises `Problem` for a file that cannot be read or learnt from, `Misuse` for an unknown column.
+    """
+    config = options if isinstance(options, Config) else Config(**vars(options))
+    table = open_table(source, config)
+    given: np.ndarray | None = None
+    paths = [Path(source)]
+    if config.test is not None:
+        table, given = joined(table, open_table(config.test, config, header=table.header), source, config.test)
+        paths.append(Path(config.test))
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    column = _texts_of(table, config)
+    others = [name for name in table.columns if name != column]
+    if not others:
+        raise Problem(f"{source} has only the column '{column}': there is nothing to learn from its texts.")
+    target, facts = answers.choose(others, config.target)
+    cells = table.columns[target]
+    answer = answers.read(target, cells, config.answer, config.missing, notation_of(cells, config.missing))
+    kept = np.flatnonzero(~answer.missing)
+    findings = []
+    if dropped := len(cells) - len(kept):
+        text = f"{dropped:,} rows have no value in '{target}': they are left out."
+        findings.append(
+            Finding("warning", "missing-target", text, f"Fill the column '{target}', or remove these rows.")
+        )
+    answer.values = answer.values[kept]
+    dataset = texts.build(
+        paths[0].name.removesuffix(".gz").rsplit(".", 1)[0],
+        [table.columns[column][row] or "" for row in kept.tolist()],
+        answer,
+        target,
+        config,
+        seed,
+        digest=digest.hexdigest(),
+        origins=[table.origin(row) for row in kept.tolist()],
+        column=column,
+        given=None if given is None else given[kept],
+        facts=[*table.facts, f"The texts stand in '{column}'.", *facts],
+        bad=table.bad,
+        testing=BY_SETTING,
+    )
+    dataset.findings = [*findings, *dataset.findings]
+    return dataset
+
+
+def _texts_of(table: RawTable, config: Any) -> str:
+    """The column of texts: the one that is named, or the only one that reads like prose, else the one with the longest."""
+    if config.text is not None:
+        if config.text not in table.columns:
+            hint = did_you_mean(config.text, list(table.columns))
+            raise Misuse(f"data.text={config.text} names no column.{hint} Columns: {', '.join(table.columns)}.")
+        return str(config.text)
+    sizes = {
+        name: sum(len(cell or "") for cell in cells) for name, cells in table.columns.items() if name != config.target
+    }
+    return max(sizes, key=lambda name: sizes[name])

@@ -1,0 +1,158 @@
+"""Data sets of texts with an answer each, wherever the texts come from: tokens are fitted on the training texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from deepen.data import answers, tokenizer
+from deepen.data.dataset import Bad, Dataset, Finding, Sealed
+from deepen.data.ragged import Ragged, ragged
+from deepen.data.sentences import TextPreprocess
+from deepen.data.splits import split
+from deepen.errors import Misuse
+from deepen.recipe import Data
+from deepen.spec import Category, Quantity, Spec, Text
+
+SPACELESS = (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x0E00, 0x0E7F), (0xF900, 0xFAFF)
+"""Ranges of scripts that are written without spaces."""
+USUAL_SIZE = {"characters": 8192, "words": 30_000, "bpe": 8192, "wordpiece": 8192}
+LONGEST = 512
+"""Tokens of a text that are kept, where nothing else is asked and texts are that long."""
+
+
+@dataclass
+class Config(Data):
+    """How texts are read."""
+
+    text: str | None = None
+    """Column of a table that holds the texts. Default: the one that does."""
+    target: str | None = None
+    """Column to learn. Default: one called target, label, class or y, else the other one."""
+    answer: Literal["class", "number"] | None = None
+    """Whether the target names a class or is a number. Default: decided from what it holds."""
+    tokens: Literal["characters", "words", "bpe", "wordpiece"] = "words"
+    """What texts are cut into. words: also single characters of scripts without spaces."""
+    vocabulary: int | None = None
+    """Most different tokens. Default: 30,000 words, 8,192 of anything else."""
+    length: int | None = None
+    """Tokens of a text that are kept. Default: those of the longest training text, up to 512."""
+    test: str | None = None
+    """Path of a further file that is sealed as the test split."""
+    header: bool | None = None
+    """Whether the first row of a table names the columns. Default: decided from the file."""
+    delimiter: str | None = None
+    """What stands between two cells. Default: comma, semicolon, tab or bar, decided from the file."""
+    encoding: str | None = None
+    """Encoding of the files, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
+    missing: tuple[str, ...] = ()
+    """Further texts that mean a missing target, beside the empty cell, NA, N/A, ?, nan and null."""
+
+
+def build(
+    name: str,
+    texts: Sequence[str],
+    answer: answers.Answer,
+    target: str,
+    options: Data,
+    seed: int,
+    *,
+    digest: str,
+    origins: Sequence[str],
+    column: str = "",
+    whole: bool = False,
+    given: np.ndarray | None = None,
+    facts: Sequence[str] = (),
+    bad: Sequence[Bad] = (),
+    testing: str = "",
+) -> Dataset:
+    """A data set of texts, each with its answer. `given` is the split of each text, where the data brings one; `whole` says
+    that a file holds one text."""
+    config = options if isinstance(options, Config) else Config(**vars(options))
+    for key, least in (("vocabulary", len(tokenizer.SPECIAL) + 1), ("length", 1)):
+        value = getattr(config, key)
+        if value is not None and value < least:
+            raise Misuse(f"data.{key}={value} is not usable: expected {least} or more.")
+    values, names = answer.values, answer.names
+    parts, why = split(
+        len(texts),
+        config,
+        seed,
+        given=given,
+        labels=values if names is not None else None,
+        names=names,
+        testing=testing,
+    )
+    learnt = [texts[row] for row in parts["train"].tolist()]
+    fitted = tokenizer.fit(config.tokens, learnt, config.vocabulary or USUAL_SIZE[config.tokens])
+    lengths = np.array([len(row) for row in fitted.encode(learnt)])
+    length = config.length or int(min(max(1, lengths.max(initial=1)), LONGEST))
+    preprocess = TextPreprocess(fitted, length, column, config.encoding, whole)
+    output: Category | Quantity
+    if names is not None:
+        output, goal = Category(names), torch.from_numpy(values)
+    else:
+        of_train = values[parts["train"]]
+        scale = float(of_train.std())
+        output = Quantity((target,), (float(of_train.mean()),), (scale if scale > 0 else 1.0,))
+        goal = torch.from_numpy(values.astype(np.float32))[:, None]
+    made: dict[str, Ragged] = {}
+    for part, index in parts.items():
+        tokens = preprocess.tokens([texts[row] for row in index.tolist()])
+        made[part] = ragged(tokens, {"target": goal[torch.from_numpy(index)]}, [origins[row] for row in index.tolist()])
+    told, findings = _told(fitted, lengths, length, made["train"])
+    return Dataset(
+        name=name,
+        spec=Spec(Text(length, fitted.vocabulary), output),
+        preprocess=preprocess,
+        train=made["train"],
+        validation=made["validation"],
+        test=Sealed(made["test"]) if len(made["test"]) else None,
+        digest=digest,
+        facts=[*facts, *answer.facts, *told, *why],
+        bad=list(bad),
+        findings=[*answer.findings, *findings],
+        testing=testing,
+    )
+
+
+def is_prose(cells: Sequence[str | None]) -> bool:
+    """Whether the cells of a column read like texts that people wrote: mostly different, and of several words."""
+    filled = [cell for cell in cells if cell and cell.strip()]
+    if not filled or len(set(filled)) < 0.7 * len(filled):
+        return False
+    return float(np.median([_words(cell) for cell in filled])) >= 3.5
+
+
+def _words(text: str) -> float:
+    """Words of a text; two characters of a script without spaces count as one."""
+    spaceless = sum(any(low <= ord(one) <= high for low, high in SPACELESS) for one in text)
+    return len(text.split()) + spaceless / 2
+
+
+def _told(
+    fitted: tokenizer.Characters | tokenizer.Pieces, lengths: np.ndarray, length: int, train: Ragged
+) -> tuple[list[str], list[Finding]]:
+    kind = "pieces" if fitted.kind in ("bpe", "wordpiece") else fitted.kind
+    facts = [
+        f"Texts are {kind}: {fitted.vocabulary:,} different tokens, {int(np.median(lengths)):,} in the middle text, at most "
+        f"{int(lengths.max(initial=0)):,}."
+    ]
+    findings = []
+    if cut := int((lengths > length).sum()):
+        text = f"{cut:,} of {len(lengths):,} training texts are longer than {length:,} tokens: their ends are cut off."
+        findings.append(Finding("note", "cut-texts", text, "data.length=NUMBER keeps more of them."))
+    if empty := int((lengths == 0).sum()):
+        text = f"{empty:,} training texts hold nothing that could be read."
+        findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove their rows."))
+    seen = Counter(train.flat.tolist())
+    unknown = seen.get(tokenizer.UNKNOWN, 0) / max(1, sum(seen.values()))
+    if unknown > 0.1:
+        text = f"{100 * unknown:.0f} % of what the training texts hold is not in the vocabulary."
+        findings.append(Finding("note", "unknown-tokens", text, "data.tokens=bpe can write any text."))
+    return facts, findings

@@ -1,0 +1,168 @@
+"""Language modelling: what comes next (Shannon, 1951; Bengio et al., 2003; Radford et al., 2018).
+
+A model answers each place of a text with logits of the token after it. Losses are means over tokens, in nats; where tokens are
+pieces of words, `bits_per_character` is what may be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepen.data.dataset import Columns
+from deepen.data.preprocess import Preprocess
+from deepen.data.sentences import TextPreprocess
+from deepen.data.tokenizer import REPLACEMENT, SPECIAL, UNKNOWN
+from deepen.errors import Misuse, Problem
+from deepen.spec import PAD, Spec, Text, Tokens
+from deepen.tasks.base import Batch, Continues, Goal, Rows, Supervised, Writes, Writing
+from deepen.tasks.measures import Weighted, mean, once
+
+SUMMARY = "learns how a text goes on, token by token"
+
+
+@dataclass
+class Config:
+    """How a language model learns."""
+
+    label_smoothing: float = 0.0
+    """Share of the truth that is spread over all tokens."""
+
+
+def natural(spec: Spec) -> bool:
+    return isinstance(spec.input, Text) and isinstance(spec.output, Tokens)
+
+
+def build(spec: Spec, config: Config) -> Language:
+    if not natural(spec):
+        kind = type(spec.input).__name__.lower()
+        raise Problem(f"language learns how a text goes on, and this data is no running text but a {kind}.")
+    if not 0 <= config.label_smoothing < 1:
+        raise Misuse(f"task.label_smoothing={config.label_smoothing:g} is not usable: expected 0 to below 1.")
+    return Language(spec, config)
+
+
+@final
+class Language(Supervised, Weighted, Writes):
+    """`target` int64 [B, L] is the token after each of `input`, `PAD` where nothing is asked."""
+
+    def __init__(self, spec: Spec, config: Config) -> None:
+        assert isinstance(spec.input, Text)
+        self.spec = spec
+        self.config = config
+        self.goal = Goal("loss", "min")
+        self.length, self.vocabulary = spec.input.length, spec.input.vocabulary
+        self._surprise: Tensor | None = None
+        self._characters: Tensor | None = None
+
+    def study(self, train: Columns, preprocess: Preprocess) -> None:
+        assert isinstance(preprocess, TextPreprocess)
+        flat = train["target"]
+        counts = torch.bincount(flat[flat != PAD], minlength=self.vocabulary).double() + 1
+        self._surprise = -(counts / counts.sum()).log().float()
+        decode = preprocess.tokenizer.decode
+        self._characters = torch.tensor([len(decode([token])) for token in range(self.vocabulary)]).float()
+
+    def expected(self, count: int) -> tuple[int, ...]:
+        return (count, self.length, self.vocabulary)
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = model(batch["input"])
+        smoothing = self.config.label_smoothing
+        loss = functional.cross_entropy(
+            logits.flatten(0, 1), batch["target"].flatten(), ignore_index=PAD, label_smoothing=smoothing
+        )
+        return loss, {}
+
+    def score(self, model: nn.Module, batch: Batch) -> Rows:
+        """Rows: sums over the tokens of a window, float32 [B]: `nats`, `hits`, `tokens`, `characters`, and the `plain_nats` of
+        who knows only how common each token is."""
+        assert self._surprise is not None, "study() comes before score()"
+        assert self._characters is not None
+        target = batch["target"]
+        asked = target != PAD
+        logits = model(batch["input"]).float()
+        each = functional.cross_entropy(logits.transpose(1, 2), target, reduction="none", ignore_index=PAD)
+        hits = (logits.argmax(2) == target) & asked
+        device = target.device
+        sums = {
+            "nats": each,
+            "hits": hits,
+            "tokens": asked,
+            "characters": self._characters.to(device)[target] * asked,
+            "plain_nats": self._surprise.to(device)[target] * asked,
+        }
+        return {name: values.sum(1, dtype=torch.float32) for name, values in sums.items()}
+
+    def measure(self, rows: Rows) -> dict[str, float]:
+        return once(self, rows)
+
+    def weighted(self, rows: Rows, weights: Tensor) -> dict[str, Tensor]:
+        """`loss` nats per token, `perplexity`, `accuracy`, `bits_per_character`."""
+        tokens = mean(rows["tokens"], weights)
+        loss = mean(rows["nats"], weights) / tokens
+        bits = mean(rows["nats"], weights) / mean(rows["characters"], weights).clamp(min=1e-9) / math.log(2)
+        hits = mean(rows["hits"], weights) / tokens
+        return {"loss": loss, "perplexity": loss.exp(), "accuracy": hits, "bits_per_character": bits}
+
+    def baseline(self, rows: Rows) -> dict[str, float]:
+        """Knows how common each token is and nothing else."""
+        return once(self, rows | {"nats": rows["plain_nats"], "hits": rows["hits"] * 0})
+
+    @torch.no_grad()
+    def write(self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing) -> Iterator[str]:
+        assert isinstance(preprocess, TextPreprocess)
+        if not hasattr(model, "go_on"):
+            raise Problem(f"{type(model).__name__} cannot go on with a text: choose --model gpt.")
+        reader: Continues = model  # type: ignore[assignment]
+        device = next(model.parameters()).device
+        draws = torch.Generator(device=device).manual_seed(writing.seed)
+        held = preprocess.tokenizer.encode([prompt])[0].tolist() if prompt else []
+        written: list[int] = []
+        told = ""
+        caches, fresh = reader.begin(), (held or [UNKNOWN])[-self.length :]
+        for _ in range(writing.tokens):
+            if caches[0].filled + len(fresh) > self.length:  # what lies furthest back is forgotten
+                caches, fresh = reader.begin(), [*held, *written][-(self.length // 2) :]
+            logits = reader.go_on(torch.tensor([fresh], device=device), caches)[0].float()
+            token = int(drawn(logits, writing, draws))
+            written.append(token)
+            fresh = [token]
+            text = preprocess.tokenizer.decode(written)
+            whole, ended = until(text, writing.stop)
+            # What may yet turn into the stop, or is half of a character, is not shown before that is known.
+            sure = whole if ended else whole[: len(whole) - len(writing.stop or " ") + 1]
+            if sure.startswith(told) and not sure.endswith(REPLACEMENT):
+                yield sure[len(told) :]
+                told = sure
+            if ended:
+                return
+        yield until(preprocess.tokenizer.decode(written), writing.stop)[0][len(told) :]
+
+
+def until(text: str, stop: str | None) -> tuple[str, bool]:
+    """The text before `stop`, and whether it stands there."""
+    before, found, _ = text.partition(stop) if stop else (text, "", "")
+    return before, bool(found)
+
+
+def drawn(logits: Tensor, writing: Writing, draws: torch.Generator) -> Tensor:
+    """A token for logits [V]: the likeliest at temperature 0, else one of the `top_k` likeliest, or of those that together
+    hold `top_p` of the chance (Holtzman et al., 2020). What fills up is never written."""
+    logits = logits.clone()
+    logits[: len(SPECIAL)] = -torch.inf
+    if writing.temperature == 0:
+        return logits.argmax()
+    logits = logits / writing.temperature
+    if writing.top_k is not None and writing.top_k < len(logits):
+        logits[logits < logits.topk(writing.top_k).values[-1]] = -torch.inf
+    if writing.top_p is not None and writing.top_p < 1:
+        chances, order = logits.softmax(0).sort(descending=True)
+        logits[order[chances.cumsum(0) - chances >= writing.top_p]] = -torch.inf
+    return torch.multinomial(logits.softmax(0), 1, generator=draws)[0]
