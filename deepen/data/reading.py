@@ -15,7 +15,7 @@ from typing import Any
 
 from deepen.data.cells import NOTATIONS, is_missing
 from deepen.data.dataset import Bad
-from deepen.data.text_file import encoding_of, open_bytes, read_lines
+from deepen.data.text_file import LONGEST_LINE, encoding_of, open_bytes, read_lines
 from deepen.errors import Misuse, Problem
 
 PLAIN_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -23,6 +23,9 @@ ENDINGS = (*PLAIN_ENDINGS, *(plain + ".gz" for plain in PLAIN_ENDINGS))
 DELIMITERS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
 SAMPLE = 200
 """Rows by which the delimiter and the header are decided."""
+MOST_LINES = 1000
+"""Of one row: more are a quotation mark that was never closed."""
+csv.field_size_limit(LONGEST_LINE)  # a cell may hold a text; the usual limit is 128 KiB
 
 
 @dataclass
@@ -138,6 +141,8 @@ class _Rows:
         begin = 1
         try:
             for record in self._reader:
+                if self._reader.line_num - begin > MOST_LINES:
+                    raise csv.Error(f"a row of {self._reader.line_num - begin + 1:,} lines")
                 if record and (len(record) > 1 or record[0].strip()):
                     yield begin, record
                 begin = self._reader.line_num + 1

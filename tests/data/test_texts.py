@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deepen.data import prose, python_library, sentences, text_folder, text_table, texts, tokenizer
+from deepen.errors import Misuse, Problem
+from deepen.registry import find
+from deepen.sources import find_source
+from deepen.spec import PAD, Category, Quantity, Text, Tokens
+
+ROWS = [f"a film that is {word} number {number}" for number in range(40) for word in ("good", "bad")]
+
+
+def table(folder: Path, head: str = "review,verdict", rows: list[str] | None = None, name: str = "reviews.csv") -> str:
+    lines = rows if rows is not None else [f"{row},{'yes' if 'good' in row else 'no'}" for row in ROWS]
+    path = folder / name
+    path.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_a_table_of_texts_is_told_from_others(tmp_path: Path) -> None:
+    assert find_source(table(tmp_path))[0].name == "text-table"
+    numbers = table(tmp_path, "a,b,c", [f"{n},{n * 2},{'x' if n % 2 else 'y'}" for n in range(40)], "numbers.csv")
+    assert find_source(numbers)[0].name == "tables"
+    people = [f"{n},{n % 3},Braund Mr. Owen Harris {n},male,{n}" for n in range(40)]
+    assert find_source(table(tmp_path, "id,class,name,sex,age", people, "people.csv"))[0].name == "tables"
+
+
+def test_it_becomes_tokens_and_classes(tmp_path: Path) -> None:
+    dataset = text_table.load(table(tmp_path), texts.Config(length=6), seed=0)
+    assert dataset.spec.output == Category(("no", "yes"))
+    assert isinstance(dataset.spec.input, Text)
+    assert dataset.spec.input.length == 6
+    assert "cut-texts" in {finding.subject for finding in dataset.findings}
+    assert dataset.train.take(dataset.train["target"].new_tensor([0]))["input"].shape[1] <= 6
+    assert dataset.test is not None
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (56, 8, 16)
+    assert dataset.train.origin(0).startswith("reviews.csv:")
+
+
+def test_the_vocabulary_is_that_of_the_training_texts(tmp_path: Path) -> None:
+    """What stands in held-out texts only is unknown."""
+    rows = [f"the word only{number} stands alone here,{'yes' if number % 2 else 'no'}" for number in range(60)]
+    dataset = text_table.load(table(tmp_path, rows=rows), texts.Config(tokens="characters"), seed=0)
+    words = text_table.load(table(tmp_path, rows=rows), texts.Config(), seed=0)
+    assert words.spec.input.vocabulary == len(tokenizer.SPECIAL) + 5  # type: ignore[union-attr]
+    assert dataset.spec.input.vocabulary > 20  # type: ignore[union-attr]
+
+
+def test_numbers_can_be_learnt_from_texts(tmp_path: Path) -> None:
+    rows = [f"a text with {number} words,{number * 1.5}" for number in range(60)]
+    dataset = text_table.load(table(tmp_path, "text,stars", rows), texts.Config(), seed=0)
+    assert isinstance(dataset.spec.output, Quantity)
+
+
+def test_settings_that_name_nothing(tmp_path: Path) -> None:
+    source = table(tmp_path)
+    for config, said in ((texts.Config(text="revue"), "review"), (texts.Config(target="verdit"), "verdict")):
+        with pytest.raises(Misuse, match=said):
+            text_table.load(source, config, seed=0)
+    for config in (texts.Config(length=0), texts.Config(vocabulary=2)):
+        with pytest.raises(Misuse, match="not usable"):
+            text_table.load(source, config, seed=0)
+
+
+def test_strange_texts_are_read_or_named(tmp_path: Path) -> None:
+    strange = [
+        "",
+        "one",
+        "😀😀😀",
+        "x" * 1_000_000,
+        "a\x85b and more words here",
+        "\u202eright to left\u202c words",
+        "é" * 300,
+    ]
+    rows = [f'"{text}",{"yes" if number % 2 else "no"}' for number, text in enumerate(strange * 6)]
+    dataset = text_table.load(table(tmp_path, rows=rows), texts.Config(text="review"), seed=0)
+    assert {"empty-texts"} <= {finding.subject for finding in dataset.findings}
+    assert (
+        dataset.train.take(dataset.train["target"].new_tensor(range(len(dataset.train))))["input"][:, 0] != PAD
+    ).all()
+
+
+def preprocess() -> sentences.TextPreprocess:
+    return sentences.TextPreprocess(tokenizer.fit("words", ["a b c a b c"], 50), 5, "review")
+
+
+def test_what_is_asked(tmp_path: Path) -> None:
+    own = preprocess()
+    lines = tmp_path / "more.txt"
+    lines.write_text("a b\n\n c a \r\n", encoding="utf-8")
+    assert [item for _, item in own.read([str(lines)])] == ["a b", " c a "]
+    assert [name for name, _ in own.read([str(lines)])] == [f"{lines}:1", f"{lines}:3"]
+    assert own.read(["a fine film"]) == [("a fine film", "a fine film")]
+    source = table(tmp_path, "review,other", ["a b,1", "c,2"])
+    assert [item for _, item in own.read([source])] == ["a b", "c"]
+    with pytest.raises(Problem, match="There is no file"):
+        own.read(["revues.csv"])
+    with pytest.raises(Problem, match="no column 'review'"):
+        own.read([table(tmp_path, "text,other", ["a b,1", "c,2"], "other.csv")])
+    with pytest.raises(Problem, match="expected a text"):
+        own.encode([3])
+    assert own.encode(["", "a b c a b c"]).shape == (2, 5)
+
+
+def test_texts_in_class_folders(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name in ("pos", "neg"):
+            (tmp_path / "reviews" / part / name).mkdir(parents=True)
+            for number in range(12):
+                (tmp_path / "reviews" / part / name / f"{number}.txt").write_text(
+                    f"a {name} text\nin two lines {number}"
+                )
+    source = str(tmp_path / "reviews")
+    assert find_source(source)[0].name == "text-folder"
+    dataset = text_folder.load(source, texts.Config(), seed=0)
+    assert dataset.test is not None
+    assert (len(dataset.train) + len(dataset.validation), len(dataset.test)) == (24, 24)
+    assert [item for _, item in dataset.preprocess.read([f"{source}/test/pos/0.txt"])] == ["a pos text\nin two lines 0"]
+    (tmp_path / "reviews/train/pos/3.txt").write_bytes("caf\xe9 ".encode("latin-1") * 9)
+    with pytest.raises(Problem, match="encoding"):
+        text_folder.load(source, texts.Config(), seed=0)
+    assert len(text_folder.load(source, texts.Config(skip_bad=True), seed=0).bad) == 1
+
+
+def test_running_text_is_split_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "story.txt"
+    path.write_text("".join(f"{number:04d}\n" for number in range(2000)), encoding="utf-8")
+    assert find_source(str(path))[0].name == "prose"
+    dataset = prose.load(str(path), prose.Config(length=10), seed=0)
+    assert isinstance(dataset.spec.output, Tokens)
+    first = dataset.preprocess.shown(dataset.validation.take(dataset.validation["input"].new_tensor([0]))["input"][0])  # type: ignore[attr-defined]
+    assert first == "1400\n1401\n"
+    assert dataset.test is not None
+    other = tmp_path / "sealed.txt"
+    other.write_text("9\n" * 300)
+    sealed = prose.load(str(path), prose.Config(length=10, test=str(other)), seed=0)
+    assert sealed.test is not None
+    assert len(sealed.test) == 60
+    path.write_text("x")
+    with pytest.raises(Problem, match="too short"):
+        prose.load(str(path), prose.Config(), seed=0)
+
+
+def test_label_files_are_no_prose(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert prose.recognise(str(tmp_path)) is None
+
+
+def test_every_install_has_a_text() -> None:
+    dataset = python_library.load("python-library", python_library.Config(tokens="characters"), seed=0)
+    assert len(dataset.train) > 1000
+
+
+@pytest.mark.skipif("DEEPEN_DATA" not in os.environ, reason="DEEPEN_DATA is not set")
+def test_published_texts_are_as_published() -> None:
+    sizes = {"mr": 10_662, "sst2": 9_613, "sms-spam": 5_574}
+    for name, size in sizes.items():
+        dataset = find("data", name).load().load(name, texts.Config(), 0)
+        assert dataset.test is not None
+        assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == size
+    sst2 = find("data", "sst2").load().load("sst2", texts.Config(), 0)
+    assert (len(sst2.train), len(sst2.validation), len(sst2.test)) == (6920, 872, 1821)
+    plays = find("data", "shakespeare").load().load("shakespeare", prose.Config(), 0)
+    assert plays.spec.input.vocabulary - len(tokenizer.SPECIAL) == 65
+    assert len(plays.train.flat) + len(plays.validation.flat) == 1_115_394
+    assert find_source(f"{os.environ['DEEPEN_DATA']}/text/zh_waimai/waimai_10k.csv")[0].name == "text-table"
+    for other in ("titanic.csv", "iris.csv", "california_housing.csv", "adult-train.csv.gz", "airline-passengers.csv"):
+        assert find_source(f"{os.environ['DEEPEN_DATA']}/tabular/{other}")[0].name == "tables", other
