@@ -11,8 +11,8 @@ from deepen import registry
 from deepen.prepare import UNLIMITED
 from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
 from deepen.run import Run
-from deepen.spec import Image, Spec, Table
-from deepen.tasks.base import Acting, Generates, Task, Transforms
+from deepen.spec import Image, Spec, Table, Text
+from deepen.tasks.base import Acting, Generates, Task, Transforms, Writes
 
 
 def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[tuple[str, str]]:
@@ -39,12 +39,14 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
         steps.append((f"deepen generate {run}", "writes the picture") if holds else drawing)
     elif isinstance(task, Generates):
         steps.append((f"deepen generate {run}", "makes new samples"))
+    elif isinstance(task, Writes):
+        steps.append((f"deepen generate {run} --prompt TEXT", "goes on with a text of yours"))
     elif not isinstance(task, Acting):
-        kinds = {Image: "PICTURE", Table: "TABLE"}
+        kinds = {Image: "PICTURE", Table: "TABLE", Text: '"A TEXT"'}
         steps.append((f"deepen predict {run} {kinds.get(type(task.spec.input), 'INPUT')}", "answers for new inputs"))
     if not isinstance(task, Acting) and not Path(recipe.source).exists():
         way = f" --as {recipe.task_name}" if isinstance(task, Generates) else ""
-        own = "pictures" if isinstance(task.spec.input, Image) else "table"
+        own = {Image: "pictures", Text: "texts"}.get(type(task.spec.input), "table")
         steps.append((f"deepen train PATH{way}", f"the same on your own {own}"))
     return steps
 

@@ -77,6 +77,4 @@ def _checked(writing: Writing) -> Writing:
         raise Misuse(f"--top-k {writing.top_k} is not usable: expected 1 or more.")
     if writing.top_p is not None and not 0 < writing.top_p <= 1:
         raise Misuse(f"--top-p {writing.top_p:g} is not usable: expected a chance above 0, up to 1.")
-    if writing.stop == "":
-        raise Misuse("--stop is empty: expected a text at which to stop.")
     return writing

@@ -38,7 +38,7 @@ from deepen.errors import Problem
 from deepen.fields import convert
 from deepen.recipe import Recipe
 from deepen.spec import Spec
-from deepen.tasks.base import Answers, Generates, Places, Task, Transforms
+from deepen.tasks.base import Answers, Generates, Places, Task, Transforms, Writes
 
 FORMAT = 1
 GOLDENS = 4
@@ -155,6 +155,8 @@ class Model:
                 f"A model for '{name}' draws pictures anew and says nothing of them: name a folder for what it draws, "
                 "`deepen predict RUN PICTURE --save FOLDER`."
             )
+        elif isinstance(task, Writes):
+            raise Problem(f"A model for '{name}' goes on with a text: `deepen generate RUN --prompt TEXT`.")
         else:
             raise Problem(
                 f"A model for '{name}' makes samples out of nothing and answers no input. Use `deepen generate` on it instead."
