@@ -150,7 +150,8 @@ def rows_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
     if left_out > 0:
         picked = [*picked[: most_columns - 1], picked[-1]]
     table = [[str(line[i]) for i in picked] for line in (header, *rows)]
-    widths = [min(max(text_width(line[i]) for line in table), 190.0) + 20 for i in range(len(picked))]
+    widest = max(190.0, 680.0 / len(picked))
+    widths = [min(max(text_width(line[i]) for line in table), widest) + 20 for i in range(len(picked))]
     starts = np.concatenate([[12.0], 12.0 + np.cumsum(widths)])
     parts = [text(12, 22, title, "title")]
     for number, line in enumerate(table):

@@ -20,6 +20,8 @@ MOST_CLASSES = 12
 """Classes that a table shows before the rest is folded away."""
 
 MOST_FILES = 20
+LONGEST_NUMBER = 24
+"""Characters of a cell that may still be a number or a short name."""
 
 
 def opening(title: str, lead: str, warning: str, facts: Sequence[tuple[str, str, str]], name: str) -> str:
@@ -191,7 +193,9 @@ def _rows(mistakes: Sequence[Mistake]) -> str:
     columns = list(dict.fromkeys(name for one in mistakes for name, _ in one.values))
     has_sure = any(one.confidence is not None for one in mistakes)
     header = [("true", ""), ("predicted", ""), *([("sure", "num")] if has_sure else [])]
-    header += [*((column, "num") for column in columns), ("where", "")]
+    # Numbers stand on the right of their column and are never broken; texts are.
+    prose = {name for one in mistakes for name, value in one.values if len(value) > LONGEST_NUMBER}
+    header += [*((column, "" if column in prose else "num") for column in columns), ("where", "")]
     rows = []
     for one in mistakes:
         values = dict(one.values)
