@@ -84,8 +84,8 @@ def test_the_commands_on_bundled_data_work(call: Any, tmp_path: Path, monkeypatc
             done = call(*words)
         else:
             continue
-        if words[0] == "generate" and done.code == 1:  # the run that stood here generates, ours may be a classifier
-            assert "deepen predict" in done.err
+        if words[0] == "generate" and done.code:  # the run that stood here generates, ours may be a classifier
+            assert "deepen predict" in done.err or "models that write" in done.err
             continue
         assert done.code == 0, f"deepen {' '.join(words)}: {done.err}"
 

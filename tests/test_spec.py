@@ -10,15 +10,36 @@ from typing import Any
 import pytest
 
 import deepen
-from deepen.spec import KINDS, Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table
+from deepen.spec import (
+    KINDS,
+    Action,
+    Boxes,
+    Category,
+    Image,
+    Mask,
+    Nothing,
+    Observation,
+    Quantity,
+    Spec,
+    Table,
+    Text,
+    Tokens,
+)
 
-INPUTS: list[Any] = [Image(3, 28, 30), Table(("a", "NA", "猫")), Observation((4,), "CartPole-v1"), Observation((2, 3))]
+INPUTS: list[Any] = [
+    Image(3, 28, 30),
+    Table(("a", "NA", "猫")),
+    Observation((4,), "CartPole-v1"),
+    Observation((2, 3)),
+    Text(7, 99),
+]
 OUTPUTS: list[Any] = [
     Category(("10", "NA", " b", "猫")),
     Quantity(("price",), (2.5,), (0.1,)),
     Quantity(("x", "y")),
     Boxes(("cat", "猫")),
     Mask(("road", "sky", "car"), ("#000000", "#010203", "#ff0506")),
+    Tokens(99),
     Action(("left", "right")),
     Nothing(),
 ]
@@ -32,9 +53,9 @@ def test_json_there_and_back(input: Any, output: Any) -> None:
 
 
 def test_shapes_and_widths() -> None:
-    assert [part.shape for part in INPUTS] == [(3, 28, 30), (3,), (4,), (2, 3)]
-    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 3, 2, 0]
-    assert [Spec(part, Nothing()).input_size for part in INPUTS] == [2520, 3, 4, 6]
+    assert [part.shape for part in INPUTS] == [(3, 28, 30), (3,), (4,), (2, 3), (7,)]
+    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 3, 99, 2, 0]
+    assert [Spec(part, Nothing()).input_size for part in INPUTS] == [2520, 3, 4, 6, 7]
 
 
 def test_every_kind_is_tried_here() -> None:

@@ -25,7 +25,6 @@ SAMPLE = 200
 """Rows by which the delimiter and the header are decided."""
 MOST_LINES = 1000
 """Of one row: more are a quotation mark that was never closed."""
-csv.field_size_limit(LONGEST_LINE)  # a cell may hold a text; the usual limit is 128 KiB
 
 
 @dataclass
@@ -130,6 +129,7 @@ class _Rows:
 
     def __init__(self, path: str, encoding: str, delimiter: str) -> None:
         self.path = path
+        csv.field_size_limit(LONGEST_LINE)  # a cell may hold a text; the usual limit is 128 KiB
         tabs = delimiter == "\t"
         lines = read_lines(path, encoding)
         if tabs and not _quoted(path, encoding):

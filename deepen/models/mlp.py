@@ -14,7 +14,7 @@ from torch import nn
 
 from deepen.nn.activations import Activation, activation
 from deepen.nn.initialise import Initialisation, initialise
-from deepen.nn.suits import answers, positive, share
+from deepen.nn.suits import answers, numbers, positive, share
 from deepen.spec import Spec
 
 SUMMARY = "multi-layer perceptron, for any input"
@@ -36,6 +36,7 @@ class Config:
 
 def build(spec: Spec, config: Config) -> nn.Module:
     """[B, *spec.input.shape] -> [B, spec.output.width]."""
+    numbers(spec, "mlp")
     width_out = answers(spec, "mlp")
     positive("widths", *config.widths)
     share("dropout", config.dropout)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from deepen.errors import Problem
 from deepen.nn.initialise import Initialisation, initialise
-from deepen.nn.suits import answers
+from deepen.nn.suits import answers, numbers
 from deepen.spec import Quantity, Spec
 
 SUMMARY = "one linear unit a class, sigmoid or step; the oldest of all"
@@ -71,6 +71,7 @@ class Perceptron(nn.Module):
 
 def build(spec: Spec, config: Config) -> nn.Module:
     """[B, *spec.input.shape] -> [B, spec.output.width]. Numbers are answered by the plain sum (Widrow & Hoff, 1960)."""
+    numbers(spec, "perceptron")
     width, quantity = answers(spec, "perceptron"), isinstance(spec.output, Quantity)
     if quantity and config.activation == "step":
         raise Problem("model.activation=step answers yes or no and this data asks for a number: use sigmoid.")

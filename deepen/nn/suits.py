@@ -40,6 +40,12 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
     return spec.input
 
 
+def numbers(spec: Spec, model: str) -> None:
+    """Raise `Problem` where the input is no numbers that may be added and multiplied: tokens are but names."""
+    if isinstance(spec.input, Text):
+        raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model bag, textcnn or lstm.")
+
+
 def texts(spec: Spec, model: str) -> Text:
     """The input as texts; raises `Problem` when it is something else."""
     if not isinstance(spec.input, Text):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from deepen.errors import Problem
 from deepen.fields import convert
 from deepen.registry import entries, find
-from deepen.spec import Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table
+from deepen.spec import Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table, Text, Tokens
 
 NAMES = sorted(entries("model"))
 MODULES = sorted({entry.module for entry in entries("model").values()})
@@ -28,6 +28,9 @@ SPECS = {
     "unlabelled": Spec(Image(1, 28, 28), Nothing()),
     "iris": Spec(Table(("a", "b", "c", "d")), Category(("setosa", "versicolor", "virginica"))),
     "prices": Spec(Table(("rooms", "age")), Quantity(("price", "rent"), (1.0, 2.0), (3.0, 4.0))),
+    "reviews": Spec(Text(12, 40), Category(("bad", "good"))),
+    "stars": Spec(Text(12, 40), Quantity(("stars",), (3.0,), (1.0,))),
+    "prose": Spec(Text(12, 40), Tokens(40)),
     "cart-pole": Spec(Observation((4,), "CartPole-v1"), Action(("left", "right"))),
 }
 BATCH = 5
@@ -87,6 +90,8 @@ def count(model: nn.Module) -> int:
 def inputs(model: nn.Module, spec: Spec, device: str = "cpu") -> Tensor:
     size = getattr(model, "latent_size", None)  # a generator draws from numbers, the others look at the data
     shape = (BATCH, *((size,) if size else spec.input.shape))
+    if isinstance(spec.input, Text) and not size:
+        return torch.randint(1, spec.input.vocabulary, shape, generator=torch.Generator().manual_seed(1)).to(device)
     return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(device)
 
 
@@ -98,4 +103,6 @@ def answer_shape(model: nn.Module, spec: Spec, output: Tensor) -> tuple[int, ...
         return (BATCH, spec.output.width, *spec.input.shape[1:])
     if isinstance(spec.output, Boxes):
         return (BATCH, output.shape[1], 4 + spec.output.width)  # as many rows as the model has places to look at
+    if isinstance(spec.output, Tokens):
+        return (BATCH, *spec.input.shape, spec.output.vocabulary)
     return (BATCH, spec.output.width)

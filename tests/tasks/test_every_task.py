@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from deepen import registry
 from deepen.data.arrays import ArrayPreprocess
 from deepen.data.dataset import Columns
+from deepen.data.preprocess import Preprocess
+from deepen.data.sentences import TextPreprocess
+from deepen.data.tokenizer import Characters
 from deepen.errors import Problem
 from deepen.fields import documentation
-from deepen.spec import Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table
-from deepen.tasks.base import Acting, Answers, Places, Supervised, Task
+from deepen.spec import Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table, Text, Tokens
+from deepen.tasks.base import Acting, Answers, Places, Supervised, Task, Writes
 from deepen.tasks.measures import Weighted, intervals
 from tests.samples.drawing import scene
 
@@ -30,6 +33,8 @@ SPECS = [
     Spec(Table(("x", "y")), Quantity(("z", "w"), (1.0, 0.0), (2.0, 1.0))),
     Spec(Image(3, 32, 32), Boxes(("dark", "bright"))),
     Spec(Image(3, 32, 32), Mask(("ground", "dark", "bright"))),
+    Spec(Text(6, 9), Category(("a", "b"))),
+    Spec(Text(6, 9), Tokens(9)),
     Spec(Observation((4,), "CartPole-v1"), Action(("0", "1"))),
 ]
 
@@ -84,7 +89,8 @@ def test_acting_tasks_are_built_for_observations_only(name: str) -> None:
 def model_for(spec: Spec, task: Supervised) -> nn.Module:
     """A linear model where the answer is a few numbers, else the smallest of the registry that answers as the task expects."""
     torch.manual_seed(0)
-    if task.expected(2) == (2, spec.output.width):
+    text = isinstance(spec.input, Text)
+    if task.expected(2) == (2, spec.output.width) and not text:
         return nn.Sequential(nn.Flatten(), nn.Linear(spec.input_size, spec.output.width))
     fitting: list[nn.Module] = []
     for entry in registry.entries("model").values():
@@ -95,7 +101,8 @@ def model_for(spec: Spec, task: Supervised) -> nn.Module:
         except Problem:
             continue
         draws = hasattr(model, "latent_size")  # from numbers of its own, whatever the data is
-        if not draws and model.eval()(torch.zeros(2, *spec.input.shape)).shape == task.expected(2):
+        asked = torch.ones(2, *spec.input.shape, dtype=torch.int64 if text else torch.float32)
+        if not draws and model.eval()(asked).shape == task.expected(2):
             fitting.append(model)
     return min(fitting, key=lambda model: sum(p.numel() for p in model.parameters())).train()
 
@@ -112,10 +119,20 @@ def some_samples(spec: Spec) -> dict[str, Tensor]:
         for row, (_, things, _) in enumerate(drawn):
             boxes[row, : len(things)] = torch.tensor(things, dtype=torch.float32)
         return {"input": inputs, "target": boxes}
+    if isinstance(spec.input, Text):
+        words = torch.randint(1, 9, (60, *spec.input.shape), generator=torch.Generator().manual_seed(1))
+        target = words % 8 + 1 if isinstance(spec.output, Tokens) else words.eq(3).any(1).long()
+        return {"input": words, "target": target}
     inputs = torch.randn(60, *spec.input.shape, generator=torch.Generator().manual_seed(1))
     if isinstance(spec.output, Category):
         return {"input": inputs, "target": inputs.flatten(1)[:, :2].sum(1).gt(0).long()}
     return {"input": inputs, "target": inputs.flatten(1)[:, : spec.output.width] * 2 + 1}
+
+
+def preprocess_of(spec: Spec) -> Preprocess:
+    if isinstance(spec.input, Text):
+        return TextPreprocess(Characters("abcd"), spec.input.length)
+    return ArrayPreprocess(spec.input.shape)
 
 
 @pytest.mark.parametrize(("spec", "task"), supervised())
@@ -123,7 +140,7 @@ def test_supervised_tasks_learn_measure_and_answer(spec: Spec, task: Supervised)
     model, batch = model_for(spec, task), some_samples(spec)
     inputs, count = batch["input"], len(batch["input"])
 
-    task.study(Columns(batch), ArrayPreprocess(spec.input.shape))
+    task.study(Columns(batch), preprocess_of(spec))
     optimizer = torch.optim.Adam(model.parameters(), 0.05 if count == 60 else 0.01)
 
     class Update:
@@ -152,5 +169,5 @@ def test_supervised_tasks_learn_measure_and_answer(spec: Spec, task: Supervised)
     if isinstance(task, Answers):
         assert len(task.answer(model(inputs[:3]).detach())) == 3
     else:
-        assert isinstance(task, Places)
-    assert task.examples(model, Columns(batch), ArrayPreprocess(spec.input.shape), 4).shape == (4, *spec.input.shape)
+        assert isinstance(task, Places | Writes)
+    assert task.examples(model, Columns(batch), preprocess_of(spec), 4).shape == (4, *spec.input.shape)
