@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from deepen.nn.suits import answers, positive
+from deepen.nn.suits import answers, numbers, positive
 from deepen.spec import Spec
 
 SUMMARY = "a linear model with a learnt scale"
@@ -49,6 +49,7 @@ class Scaled(nn.Module):
 
 
 def build(spec: Spec, config: Config) -> nn.Module:
+    numbers(spec, "scaled-line")
     positive("model.scale", config.scale)
     return Scaled(spec.input_size, answers(spec, "scaled-line"), config.scale)
 '''
