@@ -12,15 +12,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from deepen.errors import Misuse, Problem, unknown
 from deepen.version import VERSION
-
-if TYPE_CHECKING:
-    pass
 
 app = App(
     name="deepen",
@@ -35,7 +32,9 @@ Settings = Annotated[str, Parameter(help="key=value on the recipe, e.g. epochs=5
 
 @app.command(sort_key=1)
 def train(
-    data: Annotated[str, Parameter(help="A known data set (`deepen list`), a folder of pictures, or a table.")],
+    data: Annotated[
+        str, Parameter(help="A known data set (`deepen list`), a folder of pictures or texts, a table, a text.")
+    ],
     /,
     *settings: Settings,
     task: Annotated[str | None, Parameter(name="--as", help="What to learn. Default: what the data holds.")] = None,
@@ -294,7 +293,9 @@ def convert(
 
 @app.command(sort_key=6)
 def doctor(
-    data: Annotated[str, Parameter(help="A known data set, a folder of pictures, a table; or a run or bundle.")],
+    data: Annotated[
+        str, Parameter(help="A known data set, a folder of pictures or texts, a table, a text; or a run or bundle.")
+    ],
     /,
     *settings: Settings,
     target: Annotated[str | None, Parameter(help="Column of a table to learn.")] = None,

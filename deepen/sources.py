@@ -8,7 +8,7 @@ from typing import Any
 
 from deepen import recipe as recipes
 from deepen import registry
-from deepen.data import reading, tables
+from deepen.data import reading, running, tables, texts
 from deepen.data.dataset import Dataset
 from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
@@ -19,8 +19,8 @@ from deepen.spec import Image, Nothing, Spec
 PATHS = ("test", "images")
 """Settings of data that name a file or folder, which must hold from any folder."""
 EXPECTED = (
-    "expected a folder of pictures per class, pictures with label files (Pascal VOC, COCO, YOLO) or masks, or a table "
-    f"({' '.join(reading.PLAIN_ENDINGS)})"
+    "expected a folder of pictures per class or one of texts, pictures with label files (Pascal VOC, COCO, YOLO) or masks, "
+    f"a table ({' '.join(reading.PLAIN_ENDINGS)}), or a text (.txt)"
 )
 LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")
 """Endings of files that say what pictures show."""
@@ -59,7 +59,8 @@ def _seen(path: Path) -> str:
 def without_pictures(entry: registry.Entry) -> bool:
     """Whether a reader is known to have no pictures before it has read anything."""
     module = entry.load()
-    return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), tables.Config)
+    without = (tables.Config, texts.Config, running.Config)
+    return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
 
 
 def refuse_weights(name: str) -> Misuse:

@@ -122,6 +122,23 @@ class Columns:
         return hashes
 
 
+class Flat(Columns):
+    """Columns whose inputs are cut out of one long row of tokens, `flat` int32 [T]; a concrete one writes `take`."""
+
+    flat: Tensor
+
+    def between(self, start: int, stop: int) -> dict[str, Tensor]:
+        return self.take(torch.arange(start, min(stop, len(self)), device=self.device))
+
+    @property
+    def device(self) -> torch.device:
+        return self.flat.device
+
+    @property
+    def nbytes(self) -> int:
+        return self.flat.numel() * self.flat.element_size()
+
+
 class Sealed:
     """The test split. It can be counted and checked for duplicates, but not read before it is opened by `evaluate`."""
 

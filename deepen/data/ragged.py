@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepen.data.dataset import Columns
+from deepen.data.dataset import Flat
 from deepen.spec import PAD
 
 PILE = 50
 """Batches whose rows are sorted by length together: more leave less padding, and less chance in who meets whom."""
 
 
-class Ragged(Columns):
+class Ragged(Flat):
     """Columns whose `input` is rows of tokens; a gathered batch is int64 [B, longest], filled up with `PAD`.
 
     `flat` int32 [T] holds the rows one after the other, the row i from `starts[i]` to before `starts[i + 1]`, int64 [N + 1].
@@ -51,9 +51,6 @@ class Ragged(Columns):
         rows = self.flat[places.clamp(max=max(0, len(self.flat) - 1))].long() if len(self.flat) else places * 0
         return {"input": rows.masked_fill(places >= end.unsqueeze(1), PAD), **rest}
 
-    def between(self, start: int, stop: int) -> dict[str, Tensor]:
-        return self.take(torch.arange(start, min(stop, len(self)), device=self.device))
-
     def order(self, draws: torch.Generator, batch_size: int) -> Tensor:
         shuffled = torch.randperm(len(self), generator=draws)
         piles = []
@@ -64,14 +61,6 @@ class Ragged(Columns):
             piles.append(batches[torch.randperm(len(batches), generator=draws)].flatten())
             piles.append(by_length[whole:])
         return torch.cat(piles)
-
-    @property
-    def device(self) -> torch.device:
-        return self.flat.device
-
-    @property
-    def nbytes(self) -> int:
-        return self.flat.numel() * self.flat.element_size()
 
     @property
     def widest(self) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deepen.data.dataset import Columns
+from deepen.data.dataset import Columns, Flat
 from deepen.spec import PAD
 
 
-class Windows(Columns):
+class Windows(Flat):
     """Windows of `length` tokens that follow each other without a gap; `target` is one token further than `input`.
 
     The last window is filled up with `PAD`. While learning, windows begin at another place of the text in each epoch, so that
@@ -33,22 +33,11 @@ class Windows(Columns):
         rows = self.flat[places.clamp(max=len(self.flat) - 1)].long().masked_fill(places >= len(self.flat), PAD)
         return {"input": rows[:, :-1].contiguous(), "target": rows[:, 1:].contiguous()}
 
-    def between(self, start: int, stop: int) -> dict[str, Tensor]:
-        return self.take(torch.arange(start, min(stop, self.count), device=self.device))
-
     def order(self, draws: torch.Generator, batch_size: int) -> Tensor:
         shift = int(torch.randint(self.length, (1,), generator=draws))
         latest = max(0, len(self.flat) - 1 - self.length)
         starts = (shift + self.length * torch.randperm(self.count, generator=draws)).clamp(max=latest)
         return starts + self.count
-
-    @property
-    def device(self) -> torch.device:
-        return self.flat.device
-
-    @property
-    def nbytes(self) -> int:
-        return self.flat.numel() * self.flat.element_size()
 
     @property
     def widest(self) -> int:

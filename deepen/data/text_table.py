@@ -87,7 +87,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
 
 
 def _texts_of(table: RawTable, config: Any) -> str:
-    """The column of texts: the one that is named, or the only one that reads like prose, else the one with the longest."""
+    """The column of texts: the one that is named, else the one with most characters."""
     if config.text is not None:
         if config.text not in table.columns:
             hint = did_you_mean(config.text, list(table.columns))

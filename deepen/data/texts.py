@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -150,8 +149,7 @@ def _told(
     if empty := int((lengths == 0).sum()):
         text = f"{empty:,} training texts hold nothing that could be read."
         findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove their rows."))
-    seen = Counter(train.flat.tolist())
-    unknown = seen.get(tokenizer.UNKNOWN, 0) / max(1, sum(seen.values()))
+    unknown = float((train.flat == tokenizer.UNKNOWN).double().mean()) if len(train.flat) else 0.0
     if unknown > 0.1:
         text = f"{100 * unknown:.0f} % of what the training texts hold is not in the vocabulary."
         findings.append(Finding("note", "unknown-tokens", text, "data.tokens=bpe can write any text."))

@@ -89,7 +89,6 @@ class Pieces:
     def __init__(self, kind: Kind, inner: Tokenizer) -> None:
         self.kind = kind
         self.inner = inner
-        self._special = {inner.token_to_id(token) for token in SPECIAL} - {None}
 
     @classmethod
     def fit(cls, kind: Kind, texts: Iterable[str], size: int) -> Pieces:
@@ -115,7 +114,7 @@ class Pieces:
 def fit(kind: str, texts: Iterable[str], size: int) -> Characters | Pieces:
     """A tokenizer of at most `size` tokens for texts like these. Raises `Problem` where they hold nothing."""
     made = Characters.fit(texts, size) if kind == "characters" else Pieces.fit(_known(kind), texts, size)
-    if made.vocabulary <= (len(SPECIAL) if kind != "bpe" else len(SPECIAL) + 256) and not _says(made):
+    if made.vocabulary == len(SPECIAL):
         raise Problem("The training texts hold no characters to learn from.")
     return made
 
@@ -125,10 +124,6 @@ def restore(data: dict[str, Any]) -> Characters | Pieces:
     if data["kind"] == "characters":
         return Characters(data["characters"])
     return Pieces(_known(data["kind"]), Tokenizer.from_str(data["tokenizer"]))
-
-
-def _says(made: Characters | Pieces) -> bool:
-    return made.kind == "bpe"
 
 
 def _known(kind: str) -> Kind:

@@ -19,9 +19,8 @@ class Pool(nn.Module):
     def __init__(self, how: Pooling, width: int) -> None:
         super().__init__()
         self.how = how
-        self.look = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
-        if how != "attention":
-            self.look = nn.Sequential()
+        layers = (nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False)) if how == "attention" else ()
+        self.look = nn.Sequential(*layers)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         if self.how == "attention":

@@ -5,6 +5,9 @@ from __future__ import annotations
 from deepen.errors import Misuse, Problem
 from deepen.spec import Boxes, Category, Image, Mask, Spec, Text, Tokens
 
+FOR_TEXTS = "bag, textcnn or lstm"
+"""Models that say one thing of a text."""
+
 
 def answers(spec: Spec, model: str) -> int:
     """How many numbers the model must answer with; raises `Problem` where nothing is asked, a single class exists, or more
@@ -29,7 +32,7 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
     `remedy` is a setting that helps, if not larger pictures."""
     if not isinstance(spec.input, Image):
         kind = type(spec.input).__name__.lower()
-        better = "actor-critic" if kind == "observation" else "mlp or perceptron"
+        better = {"observation": "actor-critic", "text": FOR_TEXTS}.get(kind, "mlp or perceptron")
         raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
     if min(spec.input.height, spec.input.width) < smallest:
         size = f"{spec.input.height}x{spec.input.width}"
@@ -43,23 +46,23 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
 def numbers(spec: Spec, model: str) -> None:
     """Raise `Problem` where the input is no numbers that may be added and multiplied: tokens are but names."""
     if isinstance(spec.input, Text):
-        raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model bag, textcnn or lstm.")
+        raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model {FOR_TEXTS}.")
 
 
 def texts(spec: Spec, model: str) -> Text:
     """The input as texts; raises `Problem` when it is something else."""
     if not isinstance(spec.input, Text):
-        kind = type(spec.input).__name__.lower()
-        raise Problem(f"Model '{model}' reads texts and this data is a {kind}: `deepen list` has models for it.")
+        held = "pictures" if isinstance(spec.input, Image) else "numbers"
+        raise Problem(f"Model '{model}' reads texts and this data is {held}: `deepen list` has models for it.")
     return spec.input
 
 
 def tokens(spec: Spec, model: str) -> Tokens:
     """The answer as tokens, one for each place; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens):
-        kind = type(spec.output).__name__.lower()
         raise Problem(
-            f"Model '{model}' answers with a token for every place and this data asks for a {kind}: choose another."
+            f"Model '{model}' answers with a token for every place of a text, and this data asks one thing of each: choose "
+            f"--model {FOR_TEXTS}."
         )
     return spec.output
 

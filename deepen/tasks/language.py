@@ -26,6 +26,9 @@ from deepen.tasks.measures import Weighted, mean, once
 
 SUMMARY = "learns how a text goes on, token by token"
 
+PIECE = 4096
+"""Windows whose tokens are counted at once."""
+
 
 @dataclass
 class Config:
@@ -41,8 +44,10 @@ def natural(spec: Spec) -> bool:
 
 def build(spec: Spec, config: Config) -> Language:
     if not natural(spec):
-        kind = type(spec.input).__name__.lower()
-        raise Problem(f"language learns how a text goes on, and this data is no running text but a {kind}.")
+        raise Problem(
+            "language learns how running text goes on, and this data is none: name a text file, a folder of them, or a known "
+            "text such as python-library."
+        )
     if not 0 <= config.label_smoothing < 1:
         raise Misuse(f"task.label_smoothing={config.label_smoothing:g} is not usable: expected 0 to below 1.")
     return Language(spec, config)
@@ -63,8 +68,10 @@ class Language(Supervised, Weighted, Writes):
 
     def study(self, train: Columns, preprocess: Preprocess) -> None:
         assert isinstance(preprocess, TextPreprocess)
-        flat = train["target"]
-        counts = torch.bincount(flat[flat != PAD], minlength=self.vocabulary).double() + 1
+        counts = torch.ones(self.vocabulary, dtype=torch.float64)  # each is imagined once more: none is impossible
+        for start in range(0, len(train), PIECE):
+            asked = train.between(start, start + PIECE)["target"].cpu()
+            counts += torch.bincount(asked[asked != PAD], minlength=self.vocabulary)
         self._surprise = -(counts / counts.sum()).log().float()
         decode = preprocess.tokenizer.decode
         self._characters = torch.tensor([len(decode([token])) for token in range(self.vocabulary)]).float()

@@ -8,7 +8,7 @@ import pytest
 from deepen.data import prose, python_library, sentences, text_folder, text_table, texts, tokenizer
 from deepen.errors import Misuse, Problem
 from deepen.registry import find
-from deepen.sources import find_source
+from deepen.sources import find_source, without_pictures
 from deepen.spec import PAD, Category, Quantity, Text, Tokens
 
 ROWS = [f"a film that is {word} number {number}" for number in range(40) for word in ("good", "bad")]
@@ -149,6 +149,11 @@ def test_label_files_are_no_prose(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     assert prose.recognise(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("name", ["text-table", "text-folder", "prose", "sst2", "python-library"])
+def test_weights_for_pictures_are_not_looked_for(name: str) -> None:
+    assert without_pictures(find("data", name))
 
 
 def test_every_install_has_a_text() -> None:

@@ -161,6 +161,43 @@ def test_reaches_its_target(goal: Goal, tmp_path: Path) -> None:
     assert not row.note, row.note
 
 
+@pytest.mark.results
+@pytest.mark.timeout(600)
+def test_published_squeezenet_knows_bees_and_ants(tmp_path: Path) -> None:
+    """How often the right one of the thousand classes comes first, and among the first five, of 153 pictures."""
+    data = os.environ.get("DEEPEN_DATA")
+    if data is None:
+        pytest.skip("DEEPEN_DATA is not set: it names the folder with the real data")
+    work = bees_and_ants(Path(data), tmp_path)
+    words = "convert imagenet --model squeezenet1-0 --names {data}/weights/squeezenet1_0/imagenet_class_names.txt --out named"
+    started = time.perf_counter()
+    deepen(tmp_path, *words.format(data=data).split())
+    hits, count = {1: 0, 5: 0}, 0
+    for folder, truth in (("ants", "ant, emmet, pismire"), ("bees", "bee")):
+        for answer in deepen(tmp_path, "predict", "named", str(work / "val" / folder))["predictions"]:
+            named = [name for name, _ in answer["top"]]
+            count += 1
+            hits = {most: many + (truth in named[:most]) for most, many in hits.items()}
+    spent = time.perf_counter() - started
+    rows = [
+        Measured(
+            f"published SqueezeNet on bees and ants, among the first {most} of 1000 classes",
+            f"deepen {words.format(data='$DEEPEN_DATA')}; deepen predict named hymenoptera_data/val/ants (and bees)",
+            f"right of {count}",
+            [float(hits[most])],
+            wanted,
+            f"{wanted} on the original pictures, of which only reduced copies are here",
+            [spent],
+            [0.0],
+        )
+        for most, wanted in ((1, 94), (5, 134))
+    ]
+    for row in rows:
+        record(row)
+    missed = [f"{row.name}: {row.values[0]:g} against {row.target}" for row in rows if not row.reached]
+    assert not missed, missed
+
+
 def bees_and_ants(data: Path, folder: Path) -> Path:
     """The pictures unpacked: their val folder is the test split here, and chooses nothing."""
     with tarfile.open(data / "transfer/hymenoptera_256.tar.gz") as archive:
