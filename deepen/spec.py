@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,33 @@ class Text:
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.length,)
+
+
+@dataclass(frozen=True)
+class Series:
+    """What some variates were at the last `length` moments, scaled: float tensor [B, length, len(names)]."""
+
+    length: int
+    names: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length, len(self.names))
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Sound as a spectrogram: float tensor [B, F, bands], F at most `frames`; what is shorter than its neighbours goes on with
+    frames of zeros, which no sound has."""
+
+    frames: int
+    bands: int
+    rate: int
+    """Samples a second that every recording is brought to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.frames, self.bands)
 
 
 @dataclass(frozen=True)
@@ -151,6 +178,48 @@ class Tokens:
         return self.vocabulary
 
 
+UNLABELLED = -1
+"""Instead of the label of a token: there is none."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A class for every place of a text: int64 tensor [B, L], `UNLABELLED` where nothing is asked; models answer with logits
+    [B, L, len(names)]."""
+
+    names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A text in answer to a sample (its translation, what is said in it) as tokens of its own vocabulary: int64 tensor [B, M], M
+    at most `length`; a row that has ended goes on with `PAD`. What models answer is said in the file of the task."""
+
+    length: int
+    vocabulary: int
+
+    @property
+    def width(self) -> int:
+        return self.vocabulary
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What the variates `names` are at the `length` moments after the input, scaled as it is: float tensor
+    [B, length, len(names)], and so models answer."""
+
+    length: int
+    names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
 @dataclass(frozen=True)
 class Action:
     """One of several discrete actions of an agent: int64 tensor [B]."""
@@ -169,12 +238,9 @@ class Nothing:
     width: ClassVar[int] = 0
 
 
-Input = Image | Table | Observation | Text
-Output = Category | Quantity | Boxes | Mask | Tokens | Action | Nothing
-KINDS: dict[str, type] = {
-    kind.__name__.lower(): kind
-    for kind in (Image, Table, Observation, Text, Category, Quantity, Boxes, Mask, Tokens, Action, Nothing)
-}
+Input = Image | Table | Observation | Text | Series | Audio
+Output = Category | Quantity | Boxes | Mask | Tokens | Labels | Sentence | Horizon | Action | Nothing
+KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in (*get_args(Input), *get_args(Output))}
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,18 @@ import deepen
 from deepen.spec import (
     KINDS,
     Action,
+    Audio,
     Boxes,
     Category,
+    Horizon,
     Image,
+    Labels,
     Mask,
     Nothing,
     Observation,
     Quantity,
+    Sentence,
+    Series,
     Spec,
     Table,
     Text,
@@ -32,6 +37,8 @@ INPUTS: list[Any] = [
     Observation((4,), "CartPole-v1"),
     Observation((2, 3)),
     Text(7, 99),
+    Series(24, ("load", "猫")),
+    Audio(100, 40, 8000),
 ]
 OUTPUTS: list[Any] = [
     Category(("10", "NA", " b", "猫")),
@@ -40,6 +47,9 @@ OUTPUTS: list[Any] = [
     Boxes(("cat", "猫")),
     Mask(("road", "sky", "car"), ("#000000", "#010203", "#ff0506")),
     Tokens(99),
+    Labels(("B-PER", "O", "猫")),
+    Sentence(9, 77),
+    Horizon(12, ("load", "猫")),
     Action(("left", "right")),
     Nothing(),
 ]
@@ -53,9 +63,9 @@ def test_json_there_and_back(input: Any, output: Any) -> None:
 
 
 def test_shapes_and_widths() -> None:
-    assert [part.shape for part in INPUTS] == [(3, 28, 30), (3,), (4,), (2, 3), (7,)]
-    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 3, 99, 2, 0]
-    assert [Spec(part, Nothing()).input_size for part in INPUTS] == [2520, 3, 4, 6, 7]
+    assert [part.shape for part in INPUTS] == [(3, 28, 30), (3,), (4,), (2, 3), (7,), (24, 2), (100, 40)]
+    assert [part.width for part in OUTPUTS] == [4, 1, 2, 2, 3, 99, 3, 77, 2, 2, 0]
+    assert [Spec(part, Nothing()).input_size for part in INPUTS] == [2520, 3, 4, 6, 7, 48, 4000]
 
 
 def test_every_kind_is_tried_here() -> None:

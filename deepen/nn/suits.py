@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from deepen.errors import Misuse, Problem
-from deepen.spec import Boxes, Category, Image, Mask, Spec, Text, Tokens
+from deepen.spec import Boxes, Category, Horizon, Image, Labels, Mask, Sentence, Spec, Text, Tokens
 
 FOR_TEXTS = "bag, textcnn or lstm"
 """Models that say one thing of a text."""
+MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Sentence: "sentences", Horizon: "forecasts"}
+"""Answers that are more than one thing of a whole sample, and what they are called."""
 
 
 def answers(spec: Spec, model: str) -> int:
     """How many numbers the model must answer with; raises `Problem` where nothing is asked, a single class exists, or more
     than one answer for each sample is wanted."""
-    if isinstance(spec.output, Boxes | Mask | Tokens):
-        asked = {"Boxes": "boxes", "Mask": "masks", "Tokens": "texts"}[type(spec.output).__name__]
+    asked = MANY.get(type(spec.output))
+    if asked is not None:
         raise Problem(
             f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: choose a model that is for "
             f"{asked}; `deepen list` has them."
