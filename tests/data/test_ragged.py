@@ -6,7 +6,7 @@ import torch
 
 from deepen.data.dataset import Columns
 from deepen.data.loader import Loader, in_order
-from deepen.data.ragged import Ragged, ragged
+from deepen.data.ragged import Ragged, ragged, string
 from deepen.data.sentences import TextPreprocess
 from deepen.data.tokenizer import Characters
 from deepen.spec import PAD
@@ -87,3 +87,30 @@ def test_evaluation_sees_every_row_in_order() -> None:
     seen = list(in_order(columns, PREPROCESS, batch_size=2, device=torch.device("cpu")))
     assert [batch["input"].shape[1] for batch in seen] == [5, 4, 3]
     assert [row[row != PAD].tolist() for batch in seen for row in batch["input"]] == held
+
+
+def test_targets_may_be_rows_of_their_own_lengths_and_kinds() -> None:
+    labels, sound = [[0, 1], [2], [1, 1, 1]], [[0.5], [], [0.25, -1.0]]
+    strung = {
+        "input": string([[5, 6], [7], [8, 9, 9]]),
+        "target": string(labels, -1),
+        "sound": string(sound, 0, np.float32),
+    }
+    columns = Ragged(strung, {"number": torch.tensor([1, 2, 3])})
+    batch = columns.take(torch.tensor([2, 1]))
+    assert batch["target"].tolist() == [[1, 1, 1], [2, -1, -1]]
+    assert batch["sound"].dtype == torch.float32
+    assert batch["sound"].tolist() == [[0.25, -1.0], [0.0, 0.0]]
+    assert batch["number"].tolist() == [3, 2]
+    some = columns.subset(torch.tensor([1]))
+    assert some["target"].tolist() == [[2]]
+    assert some["sound"].tolist() == [[0.0]]
+
+
+def test_rows_of_one_length_are_sorted_by_what_belongs_to_them() -> None:
+    draws = np.random.default_rng(0)
+    target = [[1] * int(length) for length in draws.integers(1, 40, size=400)]
+    columns = Ragged({"input": string([[1, 2]] * 400), "target": string(target)}, {})
+    order = columns.order(torch.Generator().manual_seed(0), 8)
+    batches = [columns.take(rows)["target"] for rows in order.split(8)]
+    assert sum((batch == PAD).sum() for batch in batches) < 0.1 * sum(batch.numel() for batch in batches)
