@@ -172,6 +172,8 @@ class Tokens:
     [B, L, vocabulary]."""
 
     vocabulary: int
+    hidden: bool = False
+    """Whether it is the one that stands there, which the input may hide, rather than the one that comes next."""
 
     @property
     def width(self) -> int:
@@ -210,10 +212,14 @@ class Sentence:
 @dataclass(frozen=True)
 class Horizon:
     """What the variates `names` are at the `length` moments after the input, scaled as it is: float tensor
-    [B, length, len(names)], and so models answer."""
+    [B, length, len(names)], NaN where that is not known; and so models answer.
+
+    Scaled is (value - mean) / scale, fitted on the training split: a number for each of `names`."""
 
     length: int
     names: tuple[str, ...]
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
@@ -269,5 +275,5 @@ def _to_json(part: Input | Output) -> dict[str, Any]:
 
 def _from_json(data: dict[str, Any]) -> Any:
     kind = KINDS[data["kind"]]
-    values = {field.name: data[field.name] for field in fields(kind)}
+    values = {field.name: data[field.name] for field in fields(kind) if field.name in data}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

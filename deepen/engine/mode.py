@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from deepen.nn.backbone import Backbone, body_parameters
+from deepen.nn.backbone import body_parameters
+from deepen.nn.headed import Headed
 
 
 def train(model: nn.Module) -> None:
@@ -40,6 +41,6 @@ def _idle(model: nn.Module) -> Iterator[nn.Module]:
         learning = [parameter.requires_grad for parameter in module.parameters()]
         if learning and not any(learning):
             yield from module.modules()
-    if isinstance(model, Backbone) and not any(parameter.requires_grad for parameter in body_parameters(model) or ()):
+    if isinstance(model, Headed) and not any(parameter.requires_grad for parameter in body_parameters(model) or ()):
         answering = set(model.head.modules())
         yield from (module for module in model.modules() if module not in answering)

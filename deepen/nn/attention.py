@@ -7,6 +7,7 @@ are torch's `scaled_dot_product_attention`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import final
 
@@ -89,6 +90,15 @@ class Attention(nn.Module):
         )
         answer: Tensor = self.c_proj(y.transpose(1, 2).reshape(rows, length, -1))
         return answer
+
+
+def weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+    """How much each place takes from each: softmax of the scaled products, [B, heads, L, K] from [B, heads, L, size] and
+    [B, heads, K, size]. `mask` is true where one may look. What `scaled_dot_product_attention` computes and keeps to itself."""
+    products = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
+    if mask is not None:
+        products = products.masked_fill(~mask, -torch.inf)
+    return products.softmax(dim=3)
 
 
 def rotation(start: int, length: int, size: int, device: torch.device) -> Tensor:

@@ -6,12 +6,13 @@ names of torchvision, so that their weights load.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import Literal
 
 from torch import Tensor, nn
 
+from deepen.nn.headed import Headed
 from deepen.nn.initialise import initialise
 from deepen.spec import Image
 
@@ -21,11 +22,9 @@ SMALL = 64
 """Up to this shorter side in pixels `auto` takes the small form of a network."""
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Headed):
     """A network for pictures that answers with `head(body(input))`. Concrete ones are final."""
 
-    head_name: str
-    """The dotted name of the module that answers, such as `fc` or `classifier.6`; everything else is the body."""
     strides: tuple[int, ...]
     """How many pixels of the input lie between two places of each of the maps, from fine to coarse: 2, 4, 8, 16, 32."""
     channels: tuple[int, ...]
@@ -38,11 +37,6 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def maps(self, input: Tensor) -> list[Tensor]:
         """The last map of each resolution, after its activation: [B, channels[i], about H / strides[i], W / strides[i]]."""
-
-    @final
-    @property
-    def head(self) -> nn.Module:
-        return self.get_submodule(self.head_name)
 
     def forward(self, input: Tensor) -> Tensor:
         answer: Tensor = self.head(self.body(input))
@@ -75,10 +69,10 @@ def begin(model: Backbone, spread: float = 0.01) -> None:
 
 
 def body_parameters(model: nn.Module) -> list[nn.Parameter] | None:
-    """The parameters that came with a pretrained body, in the order of the layers: those of a backbone without its head, or of
+    """The parameters that came with a pretrained body, in the order of the layers: those of a network without its head, or of
     the child `backbone` of a model that stands on one. None for a model that has neither."""
     below = getattr(model, "backbone", model)
-    if not isinstance(below, Backbone):
+    if not isinstance(below, Headed):
         return None
     answering = {id(parameter) for parameter in below.head.parameters()} if below is model else set()
     return [parameter for parameter in below.parameters() if id(parameter) not in answering]

@@ -7,6 +7,8 @@ from deepen.spec import Boxes, Category, Horizon, Image, Labels, Mask, Sentence,
 
 FOR_TEXTS = "bag, textcnn or lstm"
 """Models that say one thing of a text."""
+BOTH_WAYS = "transformer or bert"
+"""Models in which each place of a text sees all others."""
 MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Sentence: "sentences", Horizon: "forecasts"}
 """Answers that are more than one thing of a whole sample, and what they are called."""
 
@@ -60,11 +62,23 @@ def texts(spec: Spec, model: str) -> Text:
 
 
 def tokens(spec: Spec, model: str) -> Tokens:
-    """The answer as tokens, one for each place; raises `Problem` when something else is asked."""
+    """The answer as tokens, the next one for each place; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens):
         raise Problem(
             f"Model '{model}' answers with a token for every place of a text, and this data asks one thing of each: choose "
             f"--model {FOR_TEXTS}."
+        )
+    if spec.output.hidden:
+        raise Problem(f"Model '{model}' sees only what comes before a hidden token: choose --model {BOTH_WAYS}.")
+    return spec.output
+
+
+def hidden_tokens(spec: Spec, model: str) -> Tokens:
+    """The answer as tokens that the input hides; raises `Problem` when something else is asked."""
+    if not isinstance(spec.output, Tokens) or not spec.output.hidden:
+        raise Problem(
+            f"Model '{model}' sees what comes after a place too, so that it cannot learn to tell: choose --model gpt, or fill in "
+            "hidden tokens with --as masked."
         )
     return spec.output
 

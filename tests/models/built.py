@@ -31,6 +31,7 @@ SPECS = {
     "reviews": Spec(Text(12, 40), Category(("bad", "good"))),
     "stars": Spec(Text(12, 40), Quantity(("stars",), (3.0,), (1.0,))),
     "prose": Spec(Text(12, 40), Tokens(40)),
+    "hidden": Spec(Text(12, 40), Tokens(40, hidden=True)),
     "cart-pole": Spec(Observation((4,), "CartPole-v1"), Action(("left", "right"))),
 }
 BATCH = 5

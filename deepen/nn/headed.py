@@ -1,0 +1,24 @@
+"""Headed: a network that says which part of it answers; the rest is its body, which may come from another training."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import final
+
+from torch import Tensor, nn
+
+
+class Headed(nn.Module, ABC):
+    """A network that answers with its head what it makes of its body's. Concrete ones are final."""
+
+    head_name: str
+    """The dotted name of the module that answers, such as `fc` or `classifier.6`; everything else is the body."""
+
+    @abstractmethod
+    def body(self, input: Tensor) -> Tensor:
+        """What the head sees."""
+
+    @final
+    @property
+    def head(self) -> nn.Module:
+        return self.get_submodule(self.head_name)
