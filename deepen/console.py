@@ -278,7 +278,10 @@ class Console:
         from deepen.insight.ink import several
 
         trivial = "random actions" if acting else "trivial answer"
-        table = Table("metric", "value", "95 % interval", trivial, box=None, pad_edge=False, header_style="bold")
+        rival = evaluation.rival
+        cheap = {} if rival is None else rival.metrics
+        heads = ["metric", "value", "95 % interval", trivial, *([rival.method] if rival is not None and cheap else [])]
+        table = Table(*heads, box=None, pad_edge=False, header_style="bold")
         for name, value in evaluation.metrics.items():
             low, high = evaluation.intervals.get(name, (value, value))
             baseline = evaluation.baseline.get(name)
@@ -287,11 +290,14 @@ class Console:
                 number(name, value),
                 f"{number(name, low)} to {number(name, high)}",
                 "" if baseline is None else number(name, baseline),
+                *([number(name, cheap[name]) if name in cheap else ""] if cheap else []),
             )
         self._go_on()
         what = several(evaluation.samples, "episode" if acting else "sample")
         self.say(evaluation.split, f"{what} of {safe(short(Path(evaluation.run)))}", whole=True)
         self.out.print(table)
+        if rival is not None and rival.skipped:
+            self.say("beside", f"not compared with {rival.method}: {rival.skipped}", whole=True)
         if evaluation.split == "test":
             first = evaluation.looks == 1
             times = "the first look" if first else f"look number {evaluation.looks}"

@@ -9,14 +9,18 @@ from typing import Any
 from torch import nn
 
 from deepen import registry
-from deepen.data.dataset import Dataset
+from deepen.data.dataset import Columns, Dataset
 from deepen.deploy import bundle
 from deepen.engine import evaluate
 from deepen.engine.run import Folder
 from deepen.errors import Problem
 from deepen.insight import report
 from deepen.recipe import Recipe
+from deepen.tasks.base import Rival, Rivalled, Task
 from deepen.tasks.measures import independent, intervals
+
+RIVAL = "rival.json"
+"""What the cheap method scores on each split that it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,26 @@ class Evaluation:
     """The same metrics for the trivial answer."""
     looks: int
     """How often the test split has been opened for this run, this time included."""
+    rival: Rival | None = None
+    """What a cheap method of another kind scores on it, where the task knows one for such data."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "intervals": {name: list(pair) for name, pair in self.intervals.items()}}
+        intervals = {name: list(pair) for name, pair in self.intervals.items()}
+        return {**vars(self), "intervals": intervals, "rival": None if self.rival is None else vars(self.rival)}
+
+
+def rival(folder: Folder, task: Task, split: str, columns: Columns) -> Rival | None:
+    """What a cheap method of another kind scores on a split: fitted once for a run, and then read from it."""
+    if not isinstance(task, Rivalled):
+        return None
+    known = folder.read(RIVAL)
+    if split not in known:
+        found = task.rival(columns)
+        if found is None:
+            return None
+        known[split] = vars(found)
+        folder.write(RIVAL, known)
+    return Rival(**known[split])
 
 
 class Run:
@@ -110,6 +131,7 @@ class Run:
             intervals=intervals(loaded.task, rows, self.recipe.seed),
             baseline=loaded.task.baseline(rows),
             looks=looks,
+            rival=rival(self.folder, loaded.task, split, columns),
         )
         self.folder.write(f"evaluation-{split}.json", evaluation.to_json())
         report.recount(self.folder.report, looks)

@@ -27,6 +27,7 @@ from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
 from deepen.randomness import generator
 from deepen.recipe import CUSTOM
+from deepen.run import rival
 from deepen.settle import Settled
 from deepen.sources import seen_in
 from deepen.spec import Boxes, Category, Image, Mask, Quantity, Table
@@ -104,6 +105,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         intervals=intervals(task, rows, recipe.seed, INTERVAL_REPEATS),
         baseline=task.baseline(rows),
         trivial=_trivial(dataset),
+        rival=None if dataset.acting else rival(folder, task, "validation", dataset.validation),
         confusion=confusion,
         mistakes=mistakes,
         looks=folder.looks(),

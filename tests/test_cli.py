@@ -34,7 +34,7 @@ TRAINED = {
     "best",
     "stopped",
 }
-EVALUATED = {"run", "split", "samples", "metrics", "intervals", "baseline", "looks"}
+EVALUATED = {"run", "split", "samples", "metrics", "intervals", "baseline", "looks", "rival"}
 Trained = dict[str, Path]
 
 

@@ -8,6 +8,7 @@ start/             the weights that it began with, where they were taken over fr
 checkpoints/       the last two states of the training
 model/             the best bundle
 report.html  pictures/  samples/  environment.json  result.json  looks.json
+rival.json         what a cheap method of another kind scores, where there is one
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ from deepen.insight.ink import number, percent
 Log = Sequence[Mapping[str, Any]]
 
 SHARES = frozenset(
-    {"accuracy", "balanced_accuracy", "top5_accuracy", "told_apart", "pixel_accuracy", "mean_accuracy", "miou", "iou"}
+    {
+        *("accuracy", "balanced_accuracy", "top5_accuracy", "precision", "recall"),
+        *("told_apart", "pixel_accuracy", "mean_accuracy", "miou", "iou"),
+    }
 )
 """Metrics that people say in per cent, and those of one class, as `iou/car`."""
 
@@ -54,6 +57,7 @@ CAPITALS = {
     "mae": "MAE",
     "mse": "MSE",
     "macro_f1": "macro F1",
+    "f1": "F1",
     "ap": "AP",
     "ap50": "AP50",
     "ap75": "AP75",

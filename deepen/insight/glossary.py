@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from deepen.insight.curves import plain, shown, words
 from deepen.insight.ink import number, percent, several
 from deepen.spec import Action, Boxes, Category, Mask, Nothing, Output
+from deepen.tasks.base import Rival
 
 METRICS = {
     "accuracy": "The share of samples whose class was named rightly.",
@@ -14,6 +15,9 @@ METRICS = {
     "top5_accuracy": "How often the right class was among the five most probable ones.",
     "macro_f1": "The mean over the classes of the F1 score, which asks both that a class is found and that it is not "
     "said in vain; 1 is best.",
+    "f1": "The harmonic mean of precision and recall of this class, the rarer one: 1 is best.",
+    "precision": "Of the samples that were said to be of this class, the share that is.",
+    "recall": "Of the samples that are of this class, the share that was found.",
     "auroc": "How often a random sample of a class gets a higher score than a random sample of another; 0.5 is chance, "
     "1 is best.",
     "log_loss": "The surprise at the truth: the mean of −ln(the probability given to the right class); 0 is best, and "
@@ -91,6 +95,16 @@ def meaning(metric: str) -> str:
 def caption(picture: str) -> str:
     """One sentence on how to read a picture; empty where it speaks for itself."""
     return PICTURES.get(picture, "")
+
+
+def beside(rival: Rival | None, goal: str, better: str, metrics: Mapping[str, float]) -> str:
+    """What a cheap method of another kind reaches, as a further sentence of the headline."""
+    if rival is None or goal not in rival.metrics or goal not in metrics:
+        return ""
+    cheap, own = rival.metrics[goal], metrics[goal]
+    said = f" {rival.method}, fitted in seconds on the same data, reaches {words(goal)} {shown(goal, cheap)}"
+    ahead = cheap >= own if better == "max" else cheap <= own
+    return f"{said}: no worse than this network." if ahead else f"{said}."
 
 
 def headline(

@@ -14,10 +14,11 @@ from deepen.data.dataset import Bad, Finding
 from deepen.insight import report_parts as parts
 from deepen.insight.answers import Counts
 from deepen.insight.document import document
-from deepen.insight.glossary import COMPETING, SEVERAL_LOSSES, UNLABELLED, headline
+from deepen.insight.glossary import COMPETING, SEVERAL_LOSSES, UNLABELLED, beside, headline
 from deepen.insight.ink import clean, number
 from deepen.insight.pictures import Mistake
 from deepen.spec import Mask, Nothing, Observation, Spec
+from deepen.tasks.base import Rival
 
 
 @dataclass
@@ -63,6 +64,8 @@ class Content:
     baseline: Mapping[str, float] = field(default_factory=dict)
     trivial: str = ""
     """The answer that the baseline always gives."""
+    rival: Rival | None = None
+    """What a cheap method of another kind scores on the validation split."""
     confusion: Counts | None = None
     """[classes, classes], row the truth."""
     mistakes: Sequence[Mistake] = ()
@@ -115,6 +118,7 @@ def render(content: Content) -> str:
             samples=held_out,
             looks=content.looks if content.looks or "test" in content.counts else None,
             acting=isinstance(content.spec.input, Observation),
+            rival=content.rival,
         ),
         _learning(content),
         _mistakes(content),
@@ -131,6 +135,7 @@ def render(content: Content) -> str:
         train=content.counts.get("train", 0),
         trivial=content.trivial,
     )
+    lead += beside(content.rival, content.goal, content.better, content.metrics)
     title = f"{content.data} · {content.task} · {content.model}"
     head = parts.opening(title, lead, _warning(content), _tiles(content), content.name)
     return document(f"{content.name} – Deepen", head + "".join(section for section in sections if section))

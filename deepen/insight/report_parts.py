@@ -15,6 +15,7 @@ from deepen.insight.curves import between, plain, shown, words
 from deepen.insight.glossary import caption, meaning
 from deepen.insight.ink import STYLE, clean, href, marked, percent, several
 from deepen.insight.pictures import Mistake
+from deepen.tasks.base import Rival
 
 MOST_CLASSES = 12
 """Classes that a table shows before the rest is folded away."""
@@ -92,8 +93,9 @@ def scores(
     samples: int,
     looks: int | None,
     acting: bool = False,
+    rival: Rival | None = None,
 ) -> str:
-    """Each metric with its interval, the trivial answer beside it, and what it means.
+    """Each metric with its interval, the trivial answer and a cheap method of another kind beside it, and what it means.
 
     `looks` is how often the test split has been opened, None where there is none.
     """
@@ -107,6 +109,8 @@ def scores(
     header = [("metric", ""), ("value", "num")]
     header += [("95 % interval", "num")] if has_interval else []
     header += [("trivial answer", "num")] if has_base else []
+    cheap = rival.metrics if rival is not None else {}
+    header += [(rival.method, "num")] if rival is not None and cheap else []
     rows = []
     for name in order:
         row = [clean(words(name)), clean(shown(name, metrics[name]))]
@@ -115,6 +119,8 @@ def scores(
             row.append("" if low_high is None else clean(between(name, *low_high)))
         if has_base:
             row.append(clean(shown(name, baseline[name])) if name in baseline else "")
+        if cheap:
+            row.append(clean(shown(name, cheap[name])) if name in cheap else "")
         rows.append([*row, clean(meaning(name))])
     body = table([*header, ("what it says", "say")], rows)
     body = body.replace("<table>", '<table class="scores">', 1)
@@ -124,6 +130,8 @@ def scores(
         who = several(samples, "validation sample") if samples else "the validation split"
         told = f"Measured with the best weights on {who}. These also chose the weights, so expect a little less on new data."
         told += "" if looks is None else f" {LOOKS[0]}{sealed(looks)}{LOOKS[1]}"
+    if rival is not None and rival.skipped:
+        told += f" Not compared with {clean(rival.method)}: {clean(rival.skipped)}."
     body += f'<p class="mute">{told}</p>'
     return section("How good it is", body)
 

@@ -140,6 +140,26 @@ class Acting(Task):
         stream again at each checkpoint, in the uninterrupted run as well, so that a resumed run repeats it."""
 
 
+@dataclass(frozen=True)
+class Rival:
+    """What a cheap method of another kind makes of the same data: a network has to be worth its while beside it."""
+
+    method: str
+    metrics: dict[str, float]
+    """Of the split that was asked for, by the names of the task's own; empty where the comparison was left out."""
+    skipped: str = ""
+    """Why it was left out."""
+
+
+class Rivalled(ABC):
+    """A task that knows such a method for some data."""
+
+    @abstractmethod
+    def rival(self, columns: Columns) -> Rival | None:
+        """What the method scores on a split, fitted on the training split that `study` saw; None where there is none for
+        such data."""
+
+
 class Answers(ABC):
     """A task that answers for an input with what the model's output alone says."""
 

@@ -16,15 +16,20 @@ from torch import Tensor, nn
 
 from deepen.data.dataset import Columns
 from deepen.data.preprocess import Preprocess
+from deepen.data.ragged import Ragged
+from deepen.data.sentences import TextPreprocess
 from deepen.errors import Misuse, Problem
-from deepen.spec import Category, Spec
-from deepen.tasks.base import Answers, Batch, Goal, Rows, Supervised
-from deepen.tasks.measures import Weighted, auroc, calibration_error, mean, once, recall_and_f1
+from deepen.spec import Category, Spec, Text
+from deepen.tasks import tfidf
+from deepen.tasks.base import Answers, Batch, Goal, Rival, Rivalled, Rows, Supervised
+from deepen.tasks.measures import Weighted, auroc, calibration_error, mean, of_class, once, recall_and_f1
 
 SUMMARY = "Which of several classes a sample belongs to"
 
 MANY_CLASSES = 100
 """Beyond this many classes the AUROC, which sorts the samples once a class, is left out."""
+RARE = 0.4
+"""Share of the training samples up to which the rarer of two classes is what one looks for, and is measured by itself."""
 
 
 @dataclass
@@ -67,7 +72,7 @@ def build(spec: Spec, config: Config) -> Classify:
 
 
 @final
-class Classify(Supervised, Answers, Weighted):
+class Classify(Supervised, Answers, Rivalled, Weighted):
     """Models answer with a logit per class [B, C]; the target is int64 [B]."""
 
     def __init__(self, spec: Spec, config: Config) -> None:
@@ -78,12 +83,19 @@ class Classify(Supervised, Answers, Weighted):
         self.goal = Goal(config.goal, "min" if config.goal == "log_loss" else "max")
         self._weights: Tensor | None = None
         self._frequency: Tensor | None = None
+        self._sought: int | None = None
+        self._train: Columns | None = None
+        self._kind = ""
         self._plain = config.loss == "cross-entropy" and config.class_weights == "none"
 
     def study(self, train: Columns, preprocess: Preprocess) -> None:
         counts = torch.bincount(train["target"], minlength=len(self.names)).double()
         # One imagined sample a class keeps the log loss of the baseline finite for a class that train lacks.
         self._frequency = (counts + 1) / (counts + 1).sum()
+        rarer = int(counts.argmin())
+        self._sought = rarer if len(counts) == 2 and counts[rarer] <= RARE * counts.sum() else None
+        self._train = train
+        self._kind = preprocess.tokenizer.kind if isinstance(preprocess, TextPreprocess) else ""
         if self.config.class_weights == "balanced":
             # Their mean over the training samples is one, so that the loss keeps its size.
             present = (counts > 0).sum()
@@ -151,6 +163,9 @@ class Classify(Supervised, Answers, Weighted):
             "log_loss": mean(-chance, weights),
             "calibration_error": calibration_error(confidence.exp(), correct, weights),
         }
+        if self._sought is not None:
+            told = of_class(predicted, target, self._sought, weights)
+            metrics |= {f"{metric}/{self.names[self._sought]}": values for metric, values in told.items()}
         if len(self.names) <= MANY_CLASSES:
             metrics["auroc"] = auroc(chances, target, weights)
         return metrics
@@ -158,12 +173,30 @@ class Classify(Supervised, Answers, Weighted):
     def baseline(self, rows: Rows) -> dict[str, float]:
         """The commonest class of the training split, with the class frequencies as its probabilities."""
         assert self._frequency is not None, "study() comes before baseline()"
-        logits = self._frequency.logit() if self.config.loss == "bce" else self._frequency.log()
-        constant = logits.float().expand(len(rows["target"]), -1)
+        return self._measured(self._frequency.log().float().expand(len(rows["target"]), -1), rows["target"])
+
+    def rival(self, columns: Columns) -> Rival | None:
+        """TF-IDF and logistic regression, for texts."""
+        if not isinstance(self._train, Ragged) or not self._kind:
+            return None
+        assert isinstance(columns, Ragged)
+        assert isinstance(self.spec.input, Text)
+        if why := tfidf.too_much(self._train, len(self.names)):
+            return Rival(tfidf.METHOD, {}, why)
+        fitted = tfidf.TfIdf(self._train, len(self.names), self._kind, self.spec.input.vocabulary)
+        return Rival(tfidf.METHOD, self._measured(fitted.log_chances(columns), columns["target"].cpu()))
+
+    def _measured(self, log_chances: Tensor, target: Tensor) -> dict[str, float]:
+        """The metrics of answers that come as log probabilities, on the CPU."""
+        logits = (
+            log_chances.double().exp().clamp(max=1 - 1e-12).logit().float()
+            if self.config.loss == "bce"
+            else log_chances
+        )
         weights, self._weights = self._weights, None if self._weights is None else self._weights.cpu()
-        loss = self.criterion(constant, rows["target"])
+        loss = self.criterion(logits, target)
         self._weights = weights
-        return once(self, {"logits": constant, "target": rows["target"], "loss": loss})
+        return once(self, {"logits": logits, "target": target, "loss": loss})
 
     def answer(self, output: Tensor) -> list[dict[str, Any]]:
         """`category` and `probability` of the likeliest class, and `top`: up to five [name, probability] pairs."""

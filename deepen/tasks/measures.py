@@ -116,6 +116,13 @@ def recall_and_f1(predicted: Tensor, target: Tensor, classes: int, weights: Tens
     return (right / support).nanmean(dim=1), f1.nanmean(dim=1)
 
 
+def of_class(predicted: Tensor, target: Tensor, label: int, weights: Tensor) -> dict[str, Tensor]:
+    """Precision, recall and F1 [R] of one class from int64 [N] labels; NaN where there is nothing to divide by."""
+    there, said = mean(target == label, weights), mean(predicted == label, weights)
+    both = mean((target == label) & (predicted == label), weights)
+    return {"precision": both / said, "recall": both / there, "f1": 2 * both / (there + said)}
+
+
 def calibration_error(confidence: Tensor, correct: Tensor, weights: Tensor) -> Tensor:
     """Expected calibration error [R]: |accuracy - confidence| averaged over 15 equal bins (Guo et al., 2017).
 

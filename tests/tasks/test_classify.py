@@ -191,3 +191,20 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float], word: str
 def test_a_numeric_target_is_refused() -> None:
     with pytest.raises(Problem, match="not quantity"):
         classify.build(Spec(Image(1, 1, 1), Quantity(("y",))), classify.Config())
+
+
+def test_the_rarer_of_two_classes_is_measured_by_itself() -> None:
+    made = task(2)
+    random = torch.Generator().manual_seed(0)
+    target = (torch.rand(200, generator=random) < 0.2).long()
+    made.study(Columns({"input": torch.zeros(200, 1), "target": target}), ArrayPreprocess((2,)))
+    logits = torch.randn(200, 2, generator=random)
+    logits[torch.arange(200), target] += 1
+    found = made.measure({"logits": logits, "target": target, "loss": torch.zeros(200)})
+    said = logits.argmax(1)
+    assert found["f1/dog"] == pytest.approx(reference.f1_score(target, said))
+    assert found["precision/dog"] == pytest.approx(reference.precision_score(target, said))
+    assert found["recall/dog"] == pytest.approx(reference.recall_score(target, said))
+    even = torch.arange(200) % 2
+    made.study(Columns({"input": torch.zeros(200, 1), "target": even}), ArrayPreprocess((2,)))
+    assert "f1/dog" not in made.measure({"logits": logits, "target": target, "loss": torch.zeros(200)})
