@@ -2,7 +2,7 @@
 
 Several heads, keys and values shared by groups of them if asked (Ainslie et al., 2023), places told by turning queries and keys
 (rotary positions, Su et al., 2021), what was seen before kept in a cache when a text is continued token by token. The products
-are torch's `scaled_dot_product_attention`.
+are those of `attending`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+
+from deepen.nn.attending import attend
 
 BASE = 10_000.0
 """Of the wave lengths of rotary positions."""
@@ -80,7 +81,7 @@ class Attention(nn.Module):
         if causal and before and length > 1:
             own = torch.arange(before, before + length, device=x.device).unsqueeze(1)
             mask = torch.arange(before + length, device=x.device) <= own
-        y = scaled_dot_product_attention(
+        y = attend(
             query,
             key,
             value,
