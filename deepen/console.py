@@ -430,6 +430,10 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
     if "mask" in prediction:
         most = [f"{name} {share(part)}" for name, part in list(prediction["shares"].items())[:MOST_SHARES]]
         return [str(prediction["input"]), ", ".join(most)]
+    if "hidden" in prediction:
+        found = [", ".join(f"{name} {share(chance)}" for name, chance in one["top"][:3]) for one in prediction["hidden"]]
+        nothing = "nothing is hidden: write <mask> where a word is to be found"
+        return [str(prediction["input"]), prediction["text"], "; ".join(found) or nothing]
     told = {key: value for key, value in prediction.items() if key not in ("input", "top", "probability")}
     texts = [_text(value) if len(told) == 1 else f"{key} {_text(value)}" for key, value in told.items()]
     row = [str(prediction["input"]), *texts]

@@ -12,7 +12,7 @@ from deepen.prepare import UNLIMITED
 from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
 from deepen.run import Run
 from deepen.spec import Image, Spec, Table, Text
-from deepen.tasks.base import Acting, Generates, Task, Transforms, Writes
+from deepen.tasks.base import Acting, Generates, Reads, Task, Transforms, Writes
 
 
 def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[tuple[str, str]]:
@@ -41,6 +41,8 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
         steps.append((f"deepen generate {run}", "makes new samples"))
     elif isinstance(task, Writes):
         steps.append((f"deepen generate {run} --prompt TEXT", "goes on with a text of yours"))
+    elif isinstance(task, Reads):
+        steps.append((f'deepen predict {run} "A TEXT WITH A <mask>"', "finds what is hidden"))
     elif not isinstance(task, Acting):
         kinds = {Image: "PICTURE", Table: "TABLE", Text: '"A TEXT"'}
         steps.append((f"deepen predict {run} {kinds.get(type(task.spec.input), 'INPUT')}", "answers for new inputs"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from deepen import limits, registry
 from deepen import recipe as recipes
@@ -30,7 +31,7 @@ from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.sources import find_source, load, natural_task, refuse_weights, seen_in, without_pictures
-from deepen.spec import Boxes, Image, Mask
+from deepen.spec import PAD, Boxes, Image, Mask, Text
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
 from deepen.transfer import Origin
 
@@ -227,7 +228,7 @@ def build(
             raise Problem(
                 f"The run trains your own class {recipe.model_name[len(recipes.CUSTOM) :]}: pass model=... to go on."
             )
-        model = registry.find("model", recipe.model_name).load().build(dataset.spec, recipe.model)
+        model = registry.find("model", recipe.model_name).load().build(task.spec, recipe.model)
     task.parts(model)  # says what the model lacks for the task
     if isinstance(task, Acting) and recipe.fit.accumulate > 1:
         raise Misuse("fit.accumulate divides batches of data; this task acts for its data. Leave it at 1.")
@@ -242,7 +243,7 @@ def build(
         if isinstance(begin, Folder):
             prepared.start = transferring.begin_again(begin, model)
         else:
-            prepared.start = transferring.take_over(model, recipe, begin, getattr(dataset.spec.output, "names", ()))
+            prepared.start = transferring.take_over(model, recipe, begin, getattr(task.spec.output, "names", ()))
     return prepared
 
 
@@ -263,6 +264,8 @@ def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module
     if not isinstance(task, Supervised):
         return
     some = task.examples(model, dataset.train, dataset.preprocess, 2)
+    if isinstance(task.spec.input, Text):  # what is expected is told of the longest
+        some = functional.pad(some, (0, task.spec.input.length - some.shape[1]), value=PAD)
     some = some.to(next(model.parameters(), some).device)
     name = f"Model '{recipe.model_name.removeprefix(recipes.CUSTOM)}'"
     try:

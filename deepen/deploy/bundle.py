@@ -38,7 +38,7 @@ from deepen.errors import Problem
 from deepen.fields import convert
 from deepen.recipe import Recipe
 from deepen.spec import Spec
-from deepen.tasks.base import Answers, Generates, Places, Task, Transforms, Writes
+from deepen.tasks.base import Answers, Generates, Places, Reads, Task, Transforms, Writes
 
 FORMAT = 1
 GOLDENS = 4
@@ -148,6 +148,9 @@ class Model:
         told: Iterator[dict[str, Any]]
         if isinstance(task, Places):
             told = task.place(outputs)
+        elif isinstance(task, Reads):
+            names.extend(name for name, _ in named)
+            told = task.read(self.module, self.preprocess, [item for _, item in named])
         elif isinstance(task, Answers):
             told = (answer for output, _ in outputs for answer in task.answer(output))
         elif isinstance(task, Transforms):

@@ -14,9 +14,9 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.functional import scaled_dot_product_attention
 
 from deepen.errors import Misuse
+from deepen.nn.attending import attend
 from deepen.nn.attention import rotation, turned, weights
 from deepen.nn.headed import Headed
 from deepen.nn.pooling import Pool
@@ -68,7 +68,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         query, key = self._looking(x)
-        y = scaled_dot_product_attention(
+        y = attend(
             query,
             key,
             self._split(self.value(x)),
@@ -227,6 +227,10 @@ class Encoder(Headed):
         known = (self.embeddings.word_embeddings.weight,) if self.hides else ()
         answer: Tensor = self.head(seen, *known)
         return answer
+
+    def at(self, input: Tensor, places: Tensor) -> Tensor:
+        """Answers [n, vocabulary] for some places of texts only, bool [B, L]: what hides few tokens asks for no others."""
+        return self.answered(self.seen(input)[places])
 
     def seen(self, input: Tensor) -> Tensor:
         """What each place knows of its text, [B, L, width]; what stands at those that only fill up is meaningless."""

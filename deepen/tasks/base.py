@@ -168,6 +168,14 @@ class Answers(ABC):
         """What a person is told for each row of the model's output: the keys of `deepen predict --json`."""
 
 
+class Reads(ABC):
+    """A task whose answers for texts need the texts beside what the model makes of them."""
+
+    @abstractmethod
+    def read(self, model: nn.Module, preprocess: Preprocess, items: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        """What a person is told for each text, one after the other. `model` is in evaluation mode."""
+
+
 class Places(ABC):
     """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came."""
 
