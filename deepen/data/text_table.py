@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from deepen.data import answers, texts
 from deepen.data.dataset import Dataset, Finding
 from deepen.data.detect import notation_of
-from deepen.data.reading import ENDINGS, RawTable, ending, peek_table
+from deepen.data.reading import ENDINGS, SAMPLE, RawTable, ending, peek_table
 from deepen.data.splits import BY_SETTING
 from deepen.data.tables import joined, open_table
 from deepen.errors import Misuse, Problem, did_you_mean
@@ -31,10 +32,14 @@ def recognise(source: str) -> str | None:
         table = peek_table(source)
     except Problem:
         return None  # what is wrong with it is said by who reads all of it
-    prose = [name for name, cells in table.columns.items() if texts.is_prose(cells)]
-    if len(prose) != 1 or not 1 <= len(table.columns) - 1 <= MOST_OTHERS:
-        return None
-    return f"a table of texts, by what stands in '{prose[0]}'"
+    column = prose_of(table)
+    return None if column is None else f"a table of texts, by what stands in '{column}'"
+
+
+def prose_of(table: RawTable) -> str | None:
+    """The one column of texts in a table that has next to nothing else, or None."""
+    prose = [name for name, cells in table.columns.items() if texts.is_prose(cells[:SAMPLE])]
+    return prose[0] if len(prose) == 1 and 1 <= len(table.columns) - 1 <= MOST_OTHERS else None
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
@@ -52,11 +57,28 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())
+    name = paths[0].name.removesuffix(".gz").rsplit(".", 1)[0]
+    return from_table(source, name, table, config, seed, digest=digest.hexdigest(), given=given, testing=BY_SETTING)
+
+
+def from_table(
+    source: str,
+    name: str,
+    table: RawTable,
+    config: Any,
+    seed: int,
+    *,
+    digest: str,
+    given: np.ndarray | None = None,
+    facts: Sequence[str] = (),
+    testing: str = "",
+) -> Dataset:
+    """A data set from a table that was read at `source`. `given` is the split of each row, where the data brings one."""
     column = _texts_of(table, config)
     others = [name for name in table.columns if name != column]
     if not others:
         raise Problem(f"{source} has only the column '{column}': there is nothing to learn from its texts.")
-    target, facts = answers.choose(others, config.target)
+    target, why = answers.choose(others, config.target)
     cells = table.columns[target]
     answer = answers.read(target, cells, config.answer, config.missing, notation_of(cells, config.missing))
     kept = np.flatnonzero(~answer.missing)
@@ -68,19 +90,19 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         )
     answer.values = answer.values[kept]
     dataset = texts.build(
-        paths[0].name.removesuffix(".gz").rsplit(".", 1)[0],
+        name,
         [table.columns[column][row] or "" for row in kept.tolist()],
         answer,
         target,
         config,
         seed,
-        digest=digest.hexdigest(),
+        digest=digest,
         origins=[table.origin(row) for row in kept.tolist()],
         column=column,
         given=None if given is None else given[kept],
-        facts=[*table.facts, f"The texts stand in '{column}'.", *facts],
+        facts=[*facts, *table.facts, f"The texts stand in '{column}'.", *why],
         bad=table.bad,
-        testing=BY_SETTING,
+        testing=testing,
     )
     dataset.findings = [*findings, *dataset.findings]
     return dataset

@@ -1,0 +1,211 @@
+"""Tables whose splits are files: what is read of a folder, and of a repository of the hub that a local server stands for."""
+
+# ruff: noqa: F811  (fixtures that stand elsewhere)
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from deepen.data import file_splits, hub, table_folder
+from deepen.data.dataset import Dataset
+from deepen.errors import Misuse, Problem
+from deepen.sources import find_source
+from deepen.spec import Category, Quantity, Table, Text
+from tests.pretrained.conftest import Server, alone, server  # noqa: F401
+from tests.pretrained.test_hub import COMMIT, git_sum
+from tests.samples import table_folder as sample
+
+
+def offline(request: Any) -> Any:
+    raise urllib.error.URLError("Name or service not known")
+
+
+def publish(server: Server, folder: Path, name: str = "some/reviews") -> None:
+    """Lay the files of a folder on the server as the data set `name`."""
+    siblings = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        path, content = file.relative_to(folder).as_posix(), file.read_bytes()
+        siblings.append({"rfilename": path, "size": len(content), "blobId": git_sum(content)})
+        server.pages[f"/datasets/{name}/resolve/{COMMIT}/{path}"] = content
+    listing = {"sha": COMMIT, "siblings": siblings}
+    server.pages[f"/api/datasets/{name}/revision/main?blobs=true"] = json.dumps(listing).encode()
+
+
+def read(source: str | Path, transport: Any = offline, **settings: Any) -> Dataset:
+    return table_folder.load(str(source), table_folder.Config(**settings), seed=0, transport=transport)
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    return Path(sample.make(tmp_path / "here"))
+
+
+def test_a_data_set_of_the_hub_is_fetched_once(server: Server, reviews: Path) -> None:
+    publish(server, reviews)
+    shutil.rmtree(reviews)
+    assert find_source("hf:some/reviews")[0].name == "table-folder"
+    first = read("hf:some/reviews", server.transport)
+    assert len(server.asked) == 6, "a listing, the README, two files to train on, one to validate and one to test on"
+    again = read("hf:some/reviews", offline)
+    for found in (first, again):
+        assert found.name == "some/reviews"
+        assert isinstance(found.spec.input, Text)
+        assert found.spec.output == Category(("negative", "positive"))
+        assert found.test is not None
+        assert (len(found.train), len(found.validation), len(found.test)) == (80, 40, 40)
+        assert found.train.origin(0) == "data/train-0.jsonl:1"
+    assert first.digest == again.digest
+    assert f"hf:some/reviews at {COMMIT[:12]}, fetched from https://huggingface.co." in first.facts
+
+
+def test_it_is_trained_and_asked_by_its_name(server: Server, reviews: Path, tmp_path: Path, call: Any) -> None:
+    publish(server, reviews)
+    read("hf:some/reviews", server.transport)
+    words = ("--model", "bag", "epochs=2", "plan=fp32", "--runs", str(tmp_path / "runs"), "--json")
+    done = call("train", "hf:some/reviews", *words)
+    assert done.code == 0, done.err
+    assert Path(done.json["run"]).name == "reviews-classify-bag-1"
+    done = call("evaluate", done.json["run"], "--json")
+    assert done.code == 0, done.err
+    assert done.json["samples"] == 40
+
+
+def test_what_is_not_there_is_told(
+    server: Server,
+    reviews: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Problem, match=r"no data set hf:some/none .*\(HTTP 404\).*HF_TOKEN"):
+        read("hf:some/none", server.transport)
+    with pytest.raises(Problem, match=r"was not reached for hf:some/none .*give a folder that holds its files"):
+        read("hf:some/none", offline)
+    with pytest.raises(Misuse, match="expected hf:owner/name"):
+        read("hf:reviews", server.transport)
+    pictures = reviews.parent / "pictures"
+    pictures.mkdir()
+    (pictures / "train.zip").write_bytes(b"PK")
+    publish(server, pictures, "some/pictures")
+    with pytest.raises(Problem, match=r"no file to train on that can be read.*it holds \.zip"):
+        read("hf:some/pictures", server.transport)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(Problem, match="HF_HUB_OFFLINE is set"):
+        read("hf:some/other", server.transport)
+
+
+def test_a_changed_file_is_refused(server: Server, reviews: Path) -> None:
+    publish(server, reviews)
+    server.pages[f"/datasets/some/reviews/resolve/{COMMIT}/data/test.jsonl"] += b" "
+    with pytest.raises(Problem, match="could not be downloaded"):
+        read("hf:some/reviews", server.transport)
+
+
+def test_the_cache_of_the_hubs_library_is_read_if_it_is_whole(
+    server: Server,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    folder = hub.home(tmp_path / "hf/hub", hub.DATASETS, "some/reviews")
+    snapshot = folder / "snapshots" / ("c" * 40)
+    shutil.copytree(reviews, snapshot)
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text("c" * 40)
+    assert len(read("hf:some/reviews").train) == 80
+    (snapshot / "data/test.jsonl").unlink()
+    with pytest.raises(Problem, match="was not reached"):
+        read("hf:some/reviews")
+
+
+def test_the_mirror_and_the_token_are_heeded(
+    server: Server,
+    reviews: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publish(server, reviews)
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    read("hf:some/reviews", server.transport)
+    assert {token for _, token in server.asked} == {"Bearer secret"}
+    monkeypatch.setenv("HF_ENDPOINT", "http://mirror.example")
+    with pytest.raises(Misuse, match="not an https address"):
+        read("hf:some/other", server.transport)
+
+
+def test_a_folder_without_a_readme_says_its_splits_by_names(tmp_path: Path) -> None:
+    for part, first in (("train", 0), ("valid", 60), ("test", 80)):
+        lines = [f"{number},{number % 7},{'yes' if number % 3 else 'no'}" for number in range(first, first + 20)]
+        (tmp_path / f"{part}.csv").write_text("\n".join(["size,weight,label", *lines]), encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("who measured", encoding="utf-8")
+    assert find_source(str(tmp_path))[0].name == "table-folder"
+    found = read(tmp_path)
+    assert isinstance(found.spec.input, Table)
+    assert found.test is not None
+    assert (len(found.train), len(found.validation), len(found.test)) == (20, 20, 20)
+    assert isinstance(read(tmp_path, target="size", answer="number").spec.output, Quantity)
+    with pytest.raises(Misuse, match=r"data\.test cannot be set"):
+        read(tmp_path, test="x.csv")
+    with pytest.raises(Misuse, match=r"data\.subset=a names nothing"):
+        read(tmp_path, subset="a")
+
+
+def test_parquet_files_of_several_sets_are_chosen_by_name(tmp_path: Path) -> None:
+    for name, words in (("plain", "a film that is"), ("other", "a book that was")):
+        for part in ("train", "test"):
+            folder = tmp_path / name
+            folder.mkdir(exist_ok=True)
+            texts = [f"{words} number {number} {part}" for number in range(30)]
+            table = pyarrow.table({"text": texts, "label": [number % 2 for number in range(30)]})
+            pyarrow.parquet.write_table(table, folder / f"{part}-00000-of-00001.parquet")
+    with pytest.raises(Misuse, match=r"There are 2 sets here: choose one with data\.subset=NAME, of other, plain"):
+        read(tmp_path)
+    with pytest.raises(Misuse, match="Did you mean 'plain'"):
+        read(tmp_path, subset="plane")
+    found = read(tmp_path, subset="plain")
+    assert found.train.origin(0).startswith("plain/train-00000-of-00001.parquet:")
+    assert isinstance(found.spec.input, Text)
+
+
+def test_answers_that_are_kept_back_are_no_test_split(reviews: Path) -> None:
+    test = reviews / "data/test.jsonl"
+    test.write_text(test.read_text().replace('"label": 0', '"label": -1').replace('"label": 1', '"label": -1'))
+    found = read(reviews)
+    assert found.test is None
+    assert "The test split has no values in 'label': it is left out." in found.facts
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train.csv", "train"),
+        ("data/validation-00000-of-00002.parquet", "validation"),
+        ("dev/part-1.jsonl", "validation"),
+        ("eval.tsv.gz", "test"),
+        ("my_training_set.csv", "train"),
+        ("data/contest.csv", None),
+    ],
+)
+def test_splits_by_name(name: str, split: str | None) -> None:
+    assert file_splits.split_of(name) == split
+
+
+def test_what_a_readme_says_of_its_files() -> None:
+    names = ["a/train.csv", "a/test.csv", "b/deep/x.csv", "b/y.csv", "extra.csv"]
+    files = [{"split": "train", "path": ["b/**"]}, {"split": "unsupervised", "path": "extra.csv"}]
+    about = {"configs": [{"config_name": "a", "data_files": "a/*.csv"}, {"config_name": "b", "data_files": files}]}
+    found = file_splits.choose(names, about, "b")
+    assert found.files == {"train": ["b/deep/x.csv", "b/y.csv"]}
+    assert found.left_out == ["unsupervised"]
+    assert file_splits.choose(names, about, "a").files == {"train": ["a/test.csv", "a/train.csv"]}
+    about["configs"][0]["default"] = True
+    assert file_splits.choose(names, about, None).files == file_splits.choose(names, about, "a").files
+    gone = {"configs": [{"config_name": "a", "data_files": [{"split": "train", "path": "c/*.csv"}]}]}
+    assert not file_splits.choose(names, gone, None).whole
