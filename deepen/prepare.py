@@ -30,8 +30,8 @@ from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
-from deepen.sources import find_source, load, natural_task, refuse_weights, seen_in, without_pictures
-from deepen.spec import PAD, Boxes, Image, Mask, Text
+from deepen.sources import find_source, load, longest_text, natural_task, refuse_weights, seen_in, without_pictures
+from deepen.spec import PAD, Audio, Boxes, Image, Mask, Text
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
 from deepen.transfer import Origin
 
@@ -115,11 +115,12 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     )  # a slip in its name or in a setting is told before weights are looked for and data is read
     _check_keys(source, found[0], task, model, settings)
     if own is None and transferring.asked(settings).pretrained is not None:
-        if without_pictures(found[0]):
+        longest = longest_text(found[0])
+        if longest is None and without_pictures(found[0]):
             raise refuse_weights(source)
-        if named is None and task is None and not transferring.says_model(settings):
+        if longest is None and named is None and task is None and not transferring.says_model(settings):
             task = natural_task(load(source, settings, {}, found)[0])  # which network is usual depends on what is asked
-        origin = transferring.origin(settings, task, named)
+        origin = transferring.origin(settings, task, named, longest)
     if origin is not None:
         named = origin.model
     dataset, draft, reason = load(source, settings, {} if origin is None else origin.data, found)

@@ -14,9 +14,9 @@ from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
 from deepen.errors import Misuse, Problem, unknown
 from deepen.recipe import Data, Recipe, Seen
-from deepen.spec import Image, Nothing, Spec
+from deepen.spec import Image, Nothing, Spec, Text
 
-PATHS = ("test", "images")
+PATHS = ("test", "images", "tokenizer")
 """Settings of data that name a file or folder, which must hold from any folder."""
 EXPECTED = (
     "expected a folder of pictures per class or one of texts, pictures with label files (Pascal VOC, COCO, YOLO) or masks, "
@@ -24,6 +24,10 @@ EXPECTED = (
 )
 LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")
 """Endings of files that say what pictures show."""
+LONGEST = 256
+"""Tokens of running text that are read at once with weights of others."""
+OF_TOKENS = ("data.tokens", "data.vocabulary")
+"""Settings of a tokenizer that is fitted."""
 OF_PICTURES = ("data.size", "data.resize", "data.channels", "data.mean", "data.std")
 
 
@@ -64,13 +68,22 @@ def without_pictures(entry: registry.Entry) -> bool:
 
 
 def refuse_weights(name: str) -> Misuse:
-    """What is said to who asks for pretrained weights on data without pictures."""
-    return Misuse(f"All pretrained weights are for pictures and {name} has none: leave --pretrained out.")
+    """What is said to who asks for pretrained weights on data that has neither pictures nor texts."""
+    return Misuse(f"All pretrained weights are for pictures or texts and {name} has neither: leave --pretrained out.")
 
 
 def load(
     source: str,
     settings: Mapping[str, Any],
+def longest_text(entry: registry.Entry) -> int | None:
+    """Tokens that are read at once with weights of others, which mostly know what to do with more; None for data that holds
+    no texts."""
+    config = getattr(entry.load(), "Config", Data)
+    return (
+        texts.LONGEST if issubclass(config, texts.Config) else LONGEST if issubclass(config, running.Config) else None
+    )
+
+
     expected: Mapping[str, Any] | None = None,
     found: tuple[registry.Entry, str] | None = None,
 ) -> tuple[Dataset, Recipe, str]:
@@ -93,7 +106,7 @@ def load(
         if path is not None and Path(path).exists():
             setattr(draft.data, name, str(Path(path).resolve()))
     dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
-    if expected and not isinstance(dataset.spec.input, Image):
+    if expected and not isinstance(dataset.spec.input, Image | Text):
         raise refuse_weights(dataset.name)
     _heeded(dataset, draft, chosen)
     return dataset, draft, reason
@@ -115,6 +128,11 @@ def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
             )
         if key in ("data.size", "data.channels") and values[key] != (
             max(seen.height, seen.width) if key == "data.size" else seen.channels
+        if key in OF_TOKENS and values.get("data.tokenizer") is not None:
+            raise Misuse(
+                f"{key}={recipes.as_text(values[key])} is for a tokenizer that is fitted on the texts, and they are cut as "
+                f"{values['data.tokenizer']} says: leave it out."
+            )
         ):
             raise Misuse(
                 f"{key}={values[key]} cannot be followed: {dataset.name} stays {seen.height}x{seen.width}x{seen.channels}."

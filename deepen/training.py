@@ -110,8 +110,7 @@ def train(
     with folder.locked():
         folder.write("environment.json", {"deepen": VERSION, **device.environment(prepared.device)})
         folder.write("data.json", described(dataset, findings))
-        if prepared.start is not None:
-            transfer.keep(folder, prepared.whole(prepared.model), prepared.start)
+        transfer.keep(folder, prepared.whole(prepared.model), prepared.start, recipe, dataset.preprocess)
         folder.write("settled.json", settled.to_json())  # the last one: with it, the run can be resumed
         return _go(prepared, settled, folder, None, findings, watch)
 

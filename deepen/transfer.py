@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,20 @@ from torch import nn
 
 from deepen import recipe as recipes
 from deepen import registry
+from deepen.data.preprocess import Preprocess
+from deepen.data.sentences import TextPreprocess
 from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem, did_you_mean
-from deepen.nn.backbone import Backbone, Stem, body_parameters
+from deepen.nn.backbone import Stem, body_parameters
 from deepen.nn.borrowed import preset
-from deepen.pretrained.find import IMAGENET, find
+from deepen.nn.headed import Headed
+from deepen.pretrained.find import IMAGENET, NAMES, find
 from deepen.pretrained.hub import PREFIX as HUB
 from deepen.pretrained.load import BACKBONE, MODEL, Loaded, load, not_in
+from deepen.pretrained.packages import PACKAGES
 from deepen.pretrained.stem import has_forms, stem_of
+from deepen.pretrained.texts import cut_to, reads_texts
 from deepen.pretrained.weights import Weights
 from deepen.recipe import Recipe, Transfer
 
@@ -33,7 +38,12 @@ USUAL = "resnet18"
 """The network that published weights are for, where none is named."""
 ANSWERS = ("classify", "regress")
 """Tasks that a network for pictures answers by itself; for others it is the backbone of a model."""
-FILE, FACTS = "start.safetensors", "start.json"
+PLACES = ("wpe.weight", "embeddings.position_embeddings.weight")
+"""Tables with a vector for each place of a text."""
+FILE, FACTS, TOKENIZER = "start.safetensors", "start.json", "tokenizer.json"
+FOR_TEXTS = (
+    "The weights {} are of a network for texts and this data holds pictures: name others, or leave --pretrained out."
+)
 
 
 @dataclass(frozen=True)
@@ -109,11 +119,18 @@ def _of_another_kind(pretrained: str, model: str, fields: Mapping[str, Any], tas
         )
 
 
-def origin(settings: Mapping[str, Any], task: str | None, model: str | None) -> Origin | None:
-    """The weights that the user asks for, None where none are asked for. Raises `Problem`."""
+def origin(
+    settings: Mapping[str, Any], task: str | None, model: str | None, longest: int | None = None
+) -> Origin | None:
+    """The weights that the user asks for, None where none are asked for. `longest` is how many tokens of a text are read at
+    once, None for pictures. Raises `Problem`."""
     pretrained = asked(settings).pretrained
     if pretrained is None:
         return None
+    if longest is not None:
+        return _for_texts(pretrained, settings, model, longest)
+    if reads_texts(pretrained):
+        raise Misuse(FOR_TEXTS.format(pretrained))
     named = _said(settings, "backbone")
     held = _network_in(pretrained)
     if held and model is None and (named is None or _carrier(held[0]) is not None):
@@ -130,10 +147,37 @@ def origin(settings: Mapping[str, Any], task: str | None, model: str | None) -> 
             known = brought["model.backbone"] = USUAL
         network = None if known == usual else preset(known)  # its own has one form only
     weights = find(pretrained, known)
+    if weights.reader is not None:
+        raise Misuse(FOR_TEXTS.format(pretrained))
     stem = stem_of(known, network, weights) if network is not None and has_forms(preset(taking)) else None
     if stem is not None and _said(settings, "stem") is None and brought.get("model.stem", "auto") == "auto":
         brought["model.stem"] = stem
     return Origin(taking, weights, brought, _as_known(weights, settings, whole=usual is None), stem)
+
+
+def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, longest: int) -> Origin:
+    """Weights that read texts: they bring their tokenizer, their network and its settings."""
+    weights = None if pretrained == IMAGENET else find(pretrained, "")
+    reader = None if weights is None else weights.reader
+    if weights is None or reader is None:
+        raise Misuse(
+            f"The weights {pretrained} are of a network for pictures and this data holds texts: name others, such as "
+            f"{' or '.join((*PACKAGES, 'hf:owner/name'))} or a run on texts, or leave --pretrained out."
+        )
+    if model is not None and registry.find("model", model).load() is not registry.find("model", reader.model).load():
+        raise Misuse(
+            f"The weights {pretrained} are of '{reader.model}' and --model {model} is another network: leave --model out."
+        )
+    if _said_of_data(settings, "tokenizer"):
+        raise Misuse(f"The weights {pretrained} bring their own tokenizer: leave data.tokenizer out.")
+    brought: dict[str, Any] = {"data.tokenizer": str(Path(reader.tokenizer).resolve())}
+    if not _said_of_data(settings, "length"):
+        brought["data.length"] = min(reader.length, longest)
+    return Origin(reader.model, weights, {f"model.{name}": value for name, value in reader.fields.items()}, brought)
+
+
+def _said_of_data(settings: Mapping[str, Any], name: str) -> bool:
+    return bool({name, f"data.{name}"} & settings.keys())
 
 
 def says_model(settings: Mapping[str, Any]) -> bool:
@@ -144,7 +188,7 @@ def says_model(settings: Mapping[str, Any]) -> bool:
 
 def lasting(pretrained: str | None) -> str | None:
     """A path that holds from any folder; names stay as they are."""
-    if pretrained is None or pretrained == IMAGENET or pretrained.startswith(HUB) or not Path(pretrained).exists():
+    if pretrained is None or pretrained in NAMES or pretrained.startswith(HUB) or not Path(pretrained).exists():
         return pretrained
     return str(Path(pretrained).resolve())
 
@@ -173,8 +217,10 @@ def _settings(model: str, settings: Mapping[str, Any]) -> Any:
 def _usual(pretrained: str, task: str | None, backbone: str | None) -> str:
     """The model that takes weights where none is named: the network that they are for, or what stands on it."""
     if pretrained != IMAGENET and not pretrained.startswith(HUB) and not Path(pretrained).exists():
-        hint = did_you_mean(pretrained, [IMAGENET])
-        raise Misuse(f"pretrained={pretrained} is not known: expected imagenet, hf:owner/name, a file or a run.{hint}")
+        hint = did_you_mean(pretrained, NAMES)
+        raise Misuse(
+            f"pretrained={pretrained} is not known: expected {', '.join(NAMES)}, hf:owner/name, a file or a run.{hint}"
+        )
     if pretrained == IMAGENET and backbone is None and (task is None or task in ANSWERS):
         return USUAL
     if pretrained == IMAGENET or backbone is not None:
@@ -233,12 +279,20 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequenc
     if body is None:
         raise Problem(
             f"Model '{recipe.model_name}' has no body that weights could be taken over for: choose a network for pictures such "
-            "as resnet18, or leave --pretrained out."
+            "as resnet18 or one for texts such as bert, or leave --pretrained out."
+        )
+    if transfer.mode in ("head", "gradual") and not getattr(model, "head_name", "backbone"):
+        raise Misuse(
+            f"transfer={transfer.mode} lets a head learn before its body or alone, and {recipe.model_name} has none: take "
+            "transfer=all."
         )
     implied = [*origin.network, *origin.data]
-    answering = classes if isinstance(model, Backbone) else ()  # what stands on a network answers in ways of its own
+    answering = classes if isinstance(model, Headed) else ()  # what stands on a network answers in ways of its own
     named_by = BACKBONE if _carrier(origin.model) is not None else MODEL
-    loaded = load(model, origin.weights, allow_partial=transfer.allow_partial, named_by=named_by, classes=answering)
+    weights = origin.weights
+    if weights.reader is not None:
+        weights = replace(weights, tensors=cut_to(weights.tensors, model.state_dict(), PLACES))
+    loaded = load(model, weights, allow_partial=transfer.allow_partial, named_by=named_by, classes=answering)
     _whole(loaded, recipe, origin)
     said = loaded.sentence
     total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)
@@ -265,11 +319,16 @@ def _whole(loaded: Loaded, recipe: Recipe, origin: Origin) -> None:
     )
 
 
-def keep(folder: Folder, network: nn.Module, start: Start) -> None:
-    """Write what a training begins with into its run. Raises `Problem` where there is no room."""
-    facts = json.dumps(vars(start), indent=1, ensure_ascii=False)
+def keep(folder: Folder, network: nn.Module, start: Start | None, recipe: Recipe, preprocess: Preprocess) -> None:
+    """Write what a training begins with from elsewhere into its run: weights, and the tokenizer that its texts are cut with.
+    Raises `Problem` where there is no room."""
+    files = {} if start is None else {FACTS: json.dumps(vars(start), indent=1, ensure_ascii=False)}
+    if getattr(recipe.data, "tokenizer", None) is not None and isinstance(preprocess, TextPreprocess):
+        files[TOKENIZER] = json.dumps(preprocess.tokenizer.to_json(), ensure_ascii=False)
+    if not files:
+        return
     try:
-        write_folder(folder.start, {FILE: network.state_dict()}, {FACTS: facts})
+        write_folder(folder.start, {} if start is None else {FILE: network.state_dict()}, files)
     except OSError as error:
         size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
         raise Problem(no_room(error, folder.start, size)) from error
@@ -277,11 +336,21 @@ def keep(folder: Folder, network: nn.Module, start: Start) -> None:
 
 def begin_again(folder: Folder, network: nn.Module) -> Start:
     """The weights that a run began with, into the network; what `keep` wrote."""
+    _verified(folder)
+    network.load_state_dict(load_file(folder.start / FILE))
+    return Start(**json.loads((folder.start / FACTS).read_text(encoding="utf-8")))
+
+
+def kept_tokenizer(folder: Folder) -> Path:
+    """Where a run keeps the tokenizer that it was given. Raises `Problem` where that is damaged."""
+    _verified(folder)
+    return folder.start / TOKENIZER
+
+
+def _verified(folder: Folder) -> None:
     try:
         verify(folder.start)
     except DamageError as error:
         raise Problem(
-            f"The weights that this run began with are damaged: {error}. Restore the folder, or train again."
+            f"The files that this run began with are damaged: {error}. Restore the folder, or train again."
         ) from error
-    network.load_state_dict(load_file(folder.start / FILE))
-    return Start(**json.loads((folder.start / FACTS).read_text(encoding="utf-8")))

@@ -435,7 +435,7 @@ def test_weights_and_networks_that_do_not_go_together(tmp_path: Path, weights: P
     )
     table.write_text(table_text(), encoding="utf-8")
     for source in (str(table), "iris", "CartPole-v1"):
-        with pytest.raises(Misuse, match=r"pretrained weights are for pictures and .* has none"):
+        with pytest.raises(Misuse, match=r"pretrained weights are for pictures or texts and .* has neither"):
             prepare(source, None, "resnet20", MODEL | {"transfer.pretrained": str(coloured)})
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from deepen.data import tokenizer
+from deepen.data import adopted, tokenizer
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.sentences import TextPreprocess
 from deepen.data.stream import Windows
@@ -31,6 +31,8 @@ class Config(Data):
 
     tokens: Literal["auto", "characters", "words", "bpe", "wordpiece"] = "auto"
     """What the text is cut into. auto: characters, pieces of bytes (bpe) from four million characters on."""
+    tokenizer: str | None = None
+    """A run, a bundle or a folder with tokenizer.json, to cut texts as it does. Default: one that is fitted on them."""
     vocabulary: int | None = None
     """Most different tokens. Default: 8,192 characters, 4,096 pieces, 30,000 words."""
     length: int = 128
@@ -84,7 +86,11 @@ def build(
     texts = {"train": whole[:first], "validation": whole[first:second], "test": whole[second:]}
     if sealed:
         texts["test"] = "\n".join(text for _, text in sealed)
-    fitted = tokenizer.fit(kind, _lines(texts["train"]), size)
+    if config.tokenizer is not None:
+        fitted = adopted.adopt(config.tokenizer).tokenizer
+        kind = fitted.kind
+    else:
+        fitted = tokenizer.fit(kind, _lines(texts["train"]), size)
     flat = {part: torch.from_numpy(_tokens(fitted, text)) for part, text in texts.items()}
     for part in ("train", "validation"):
         if len(flat[part]) < 2:
@@ -131,7 +137,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _tokens(fitted: tokenizer.Characters | tokenizer.Pieces, text: str) -> np.ndarray:
-    if fitted.kind == "characters":
+    if fitted.kind == "characters" or fitted.marks:  # for others' a line may begin otherwise than a text does
         return fitted.encode([text])[0]
     encoded = fitted.encode(_lines(text))
     return np.concatenate(encoded) if encoded else np.empty(0, dtype=np.int32)

@@ -15,7 +15,7 @@ from deepen.data import tokenizer as tokenizers
 from deepen.data.preprocess import Preprocess
 from deepen.data.reading import ENDINGS, ending, read_table
 from deepen.data.text_file import encoding_of, read_lines
-from deepen.data.tokenizer import UNKNOWN, Characters, Pieces
+from deepen.data.tokenizer import BEGIN, END, UNKNOWN, Characters, Pieces
 from deepen.errors import Problem, did_you_mean
 from deepen.spec import PAD
 
@@ -76,10 +76,17 @@ class TextPreprocess(Preprocess):
             raise Problem(f"{path} has no column '{self.column}', which holds the texts.{hint}")
         return [(table.origin(row), cell or "") for row, cell in enumerate(cells)]
 
+    @property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The tokens that stand before and behind every text: none, but with a tokenizer of others that has them."""
+        return [BEGIN] * self.tokenizer.begins, [END] * self.tokenizer.ends
+
     def tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The tokens of each text, int32, at least one and at most `length`."""
-        encoded = self.tokenizer.encode(texts)
-        return [row[: self.length] if len(row) else np.array([UNKNOWN], dtype=np.int32) for row in encoded]
+        before, behind = self.frame
+        room = self.length - len(before) - len(behind)
+        rows = ([*before, *row[:room].tolist(), *behind] or [UNKNOWN] for row in self.tokenizer.encode(texts))
+        return [np.array(row, dtype=np.int32) for row in rows]
 
     def encode(self, items: Sequence[Any]) -> Tensor:
         """Texts as rows of tokens, int32 [N, longest]."""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from deepen.data import answers, tokenizer
+from deepen.data import adopted, answers, tokenizer
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.ragged import Ragged, ragged
 from deepen.data.sentences import TextPreprocess
@@ -37,6 +37,8 @@ class Config(Data):
     """Whether the target names a class or is a number. Default: decided from what it holds."""
     tokens: Literal["characters", "words", "bpe", "wordpiece"] = "words"
     """What texts are cut into. words: also single characters of scripts without spaces."""
+    tokenizer: str | None = None
+    """A run, a bundle or a folder with tokenizer.json, to cut texts as it does. Default: one that is fitted on them."""
     vocabulary: int | None = None
     """Most different tokens. Default: 30,000 words, 8,192 of anything else."""
     length: int | None = None
@@ -88,8 +90,16 @@ def build(
         testing=testing,
     )
     learnt = [texts[row] for row in parts["train"].tolist()]
-    fitted = tokenizer.fit(config.tokens, learnt, config.vocabulary or USUAL_SIZE[config.tokens])
-    lengths = np.array([len(row) for row in fitted.encode(learnt)])
+    if config.tokenizer is not None:
+        fitted = adopted.adopt(config.tokenizer).tokenizer
+    else:
+        fitted = tokenizer.fit(config.tokens, learnt, config.vocabulary or USUAL_SIZE[config.tokens])
+    framing = fitted.begins + fitted.ends
+    if config.length is not None and config.length <= framing:
+        raise Misuse(
+            f"data.length={config.length} leaves no room between the {framing} tokens around a text: expected more."
+        )
+    lengths = np.array([len(row) + framing for row in fitted.encode(learnt)])
     length = config.length or int(min(max(1, lengths.max(initial=1)), LONGEST))
     preprocess = TextPreprocess(fitted, length, column, config.encoding, whole)
     output: Category | Quantity
@@ -146,7 +156,7 @@ def _told(
     if cut := int((lengths > length).sum()):
         text = f"{cut:,} of {len(lengths):,} training texts are longer than {length:,} tokens: their ends are cut off."
         findings.append(Finding("note", "cut-texts", text, "data.length=NUMBER keeps more of them."))
-    if empty := int((lengths == 0).sum()):
+    if empty := int((lengths == fitted.begins + fitted.ends).sum()):
         text = f"{empty:,} training texts hold nothing that could be read."
         findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove their rows."))
     unknown = float((train.flat == tokenizer.UNKNOWN).double().mean()) if len(train.flat) else 0.0

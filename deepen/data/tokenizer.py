@@ -15,14 +15,15 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from deepen.errors import Problem
-from deepen.spec import PAD
+from deepen.spec import BEGIN, PAD
 
 Kind = Literal["characters", "words", "bpe", "wordpiece"]
 KINDS: tuple[Kind, ...] = ("characters", "words", "bpe", "wordpiece")
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 """What every vocabulary of ours begins with: nothing, unknown, beginning, end, hidden."""
-UNKNOWN, BEGIN, END, HIDDEN = 1, 2, 3, 4
+UNKNOWN, END, HIDDEN = 1, 3, 4
 assert SPECIAL.index("<pad>") == PAD
+assert SPECIAL.index("<s>") == BEGIN
 REPLACEMENT = "\ufffd"
 LONE = dict.fromkeys(range(0xD800, 0xE000), REPLACEMENT)
 """Halves of characters, which some programs write and no encoding knows."""
@@ -39,6 +40,8 @@ class Characters:
     """Every character that the training texts have is a token."""
 
     kind: Kind = "characters"
+    begins = ends = False
+    marks: tuple[int, ...] = ()
 
     def __init__(self, characters: str) -> None:
         self.characters = characters
@@ -84,11 +87,19 @@ class Characters:
 
 
 class Pieces:
-    """Words or pieces of them, by the library `tokenizers`."""
+    """Words or pieces of them, by the library `tokenizers`.
 
-    def __init__(self, kind: Kind, inner: Tokenizer) -> None:
+    `marks` are those of `SPECIAL` that a tokenizer of others has, which its weights know; `begins` and `ends` say whether each
+    text stands behind its beginning and before its end for them.
+    """
+
+    def __init__(
+        self, kind: Kind, inner: Tokenizer, marks: Sequence[int] = (), *, begins: bool = False, ends: bool = False
+    ) -> None:
         self.kind = kind
         self.inner = inner
+        self.marks = tuple(marks)
+        self.begins, self.ends = begins, ends
 
     @classmethod
     def fit(cls, kind: Kind, texts: Iterable[str], size: int) -> Pieces:
@@ -108,7 +119,8 @@ class Pieces:
         return str(self.inner.decode([int(token) for token in tokens], skip_special_tokens=True))
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "tokenizer": self.inner.to_str()}
+        told = {"kind": self.kind, "tokenizer": self.inner.to_str()}
+        return told | ({"marks": list(self.marks), "begins": self.begins, "ends": self.ends} if self.marks else {})
 
 
 def fit(kind: str, texts: Iterable[str], size: int) -> Characters | Pieces:
@@ -123,7 +135,8 @@ def restore(data: dict[str, Any]) -> Characters | Pieces:
     """What `to_json` wrote."""
     if data["kind"] == "characters":
         return Characters(data["characters"])
-    return Pieces(_known(data["kind"]), Tokenizer.from_str(data["tokenizer"]))
+    marks = {name: data[name] for name in ("marks", "begins", "ends") if name in data}
+    return Pieces(_known(data["kind"]), Tokenizer.from_str(data["tokenizer"]), **marks)
 
 
 def _known(kind: str) -> Kind:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepen.errors import Misuse
-from deepen.nn.attention import Attention, Cache
+from deepen.nn.attention import BASE, Attention, Cache
+from deepen.nn.headed import Headed
 from deepen.nn.suits import positive, share, texts, tokens
 from deepen.spec import Spec
 
@@ -45,6 +46,12 @@ class Config:
     """Share of numbers switched off at each training step."""
     bias: bool = False
     """Whether gpt2's linear parts have biases, as the published ones have."""
+    tied: bool = True
+    """Whether tokens are told by how near they are to the vectors that they are read as, rather than by vectors of their own."""
+    base: float = BASE
+    """llama: base of the wave lengths with which places turn."""
+    eps: float = 1e-5
+    """What keeps a norm from dividing by zero."""
 
 
 @final
@@ -80,7 +87,13 @@ class Block(nn.Module):
         hidden = config.hidden or (8 * math.ceil(config.width / 3) if llama else 4 * config.width)
         self.ln_1, self.ln_2 = (norm(config) for _ in range(2))
         self.attn = Attention(
-            config.width, config.heads, groups=config.groups, bias=bias, dropout=config.dropout, rotary=llama
+            config.width,
+            config.heads,
+            groups=config.groups,
+            bias=bias,
+            dropout=config.dropout,
+            rotary=llama,
+            base=config.base,
         )
         self.mlp = MLP(config.width, hidden, gated=llama, bias=bias, dropout=config.dropout)
         self.dropout = nn.Dropout(config.dropout)
@@ -93,12 +106,12 @@ class Block(nn.Module):
 
 def norm(config: Config) -> nn.Module:
     if config.form == "llama":
-        return nn.RMSNorm(config.width, eps=1e-5)
-    return nn.LayerNorm(config.width, bias=config.bias)
+        return nn.RMSNorm(config.width, eps=config.eps)
+    return nn.LayerNorm(config.width, eps=config.eps, bias=config.bias)
 
 
 @final
-class GPT(nn.Module):
+class GPT(Headed):
     """Tokens int64 [B, L] -> logits of the token after each [B, L, vocabulary]. L is at most `context`."""
 
     def __init__(self, vocabulary: int, context: int, config: Config) -> None:
@@ -109,6 +122,9 @@ class GPT(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         self.h = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.ln_f = norm(config)
+        if not config.tied:
+            self.lm_head = nn.Linear(config.width, vocabulary, bias=False)
+        self.head_name = "" if config.tied else "lm_head"
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
                 # What adds to the stream of a place is the smaller the more there are who add (Radford et al., 2019).
@@ -118,7 +134,13 @@ class GPT(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, input: Tensor) -> Tensor:
-        return functional.linear(self.seen(input), self.wte.weight)
+        return self._told(self.body(input))
+
+    def body(self, input: Tensor) -> Tensor:
+        return self.seen(input)
+
+    def _told(self, seen: Tensor) -> Tensor:
+        return functional.linear(seen, self.get_parameter(f"{self.head_name or 'wte'}.weight"))
 
     def seen(self, input: Tensor, caches: list[Cache] | None = None) -> Tensor:
         """What each place knows, [B, L, width]; `caches` hold the places before, one for each layer."""
@@ -138,14 +160,14 @@ class GPT(nn.Module):
 
     def go_on(self, input: Tensor, caches: list[Cache]) -> Tensor:
         """Logits [B, vocabulary] of the token after `input` [B, L], which follows what `caches` hold."""
-        return functional.linear(self.seen(input, caches)[:, -1], self.wte.weight)
+        return self._told(self.seen(input, caches)[:, -1])
 
 
 def build(spec: Spec, config: Config) -> GPT:
     """Tokens [B, L] -> [B, L, vocabulary]."""
     text = texts(spec, "gpt")
     tokens(spec, "gpt")
-    for key in ("layers", "heads", "width"):
+    for key in ("layers", "heads", "width", "base", "eps"):
         positive(key, getattr(config, key))
     share("dropout", config.dropout)
     if config.width % config.heads or (config.form == "llama" and config.width // config.heads % 2):

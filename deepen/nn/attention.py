@@ -55,10 +55,11 @@ class Attention(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         rotary: bool = False,
+        base: float = BASE,
     ) -> None:
         super().__init__()
         self.heads, self.groups, self.size = heads, groups or heads, width // heads
-        self.dropout, self.rotary = dropout, rotary
+        self.dropout, self.rotary, self.base = dropout, rotary, base
         self.c_attn = nn.Linear(width, (heads + 2 * self.groups) * self.size, bias=bias)
         self.c_proj = nn.Linear(heads * self.size, width, bias=bias)
 
@@ -71,7 +72,7 @@ class Attention(nn.Module):
         query, key, value = parts.split([self.heads, self.groups, self.groups], dim=1)
         before = 0 if cache is None else cache.filled
         if self.rotary:
-            waves = rotation(before, length, self.size, x.device)
+            waves = rotation(before, length, self.size, x.device, self.base)
             query, key = turned(query, waves), turned(key, waves)
         if cache is not None:
             key, value = cache.add(key, value)
@@ -102,9 +103,9 @@ def weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
     return products.softmax(dim=3)
 
 
-def rotation(start: int, length: int, size: int, device: torch.device) -> Tensor:
+def rotation(start: int, length: int, size: int, device: torch.device, base: float = BASE) -> Tensor:
     """Cosines and sines [2, length, size / 2] of the places from `start` on."""
-    rates = BASE ** (-torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
+    rates = base ** (-torch.arange(0, size, 2, device=device, dtype=torch.float32) / size)
     angles = torch.arange(start, start + length, device=device, dtype=torch.float32).unsqueeze(1) * rates
     return torch.stack([angles.cos(), angles.sin()])
 

@@ -74,5 +74,7 @@ def body_parameters(model: nn.Module) -> list[nn.Parameter] | None:
     below = getattr(model, "backbone", model)
     if not isinstance(below, Headed):
         return None
+    if not below.head_name:
+        return list(below.parameters())
     answering = {id(parameter) for parameter in below.head.parameters()} if below is model else set()
     return [parameter for parameter in below.parameters() if id(parameter) not in answering]

@@ -12,7 +12,8 @@ class Headed(nn.Module, ABC):
     """A network that answers with its head what it makes of its body's. Concrete ones are final."""
 
     head_name: str
-    """The dotted name of the module that answers, such as `fc` or `classifier.6`; everything else is the body."""
+    """The dotted name of the module that answers, such as `fc` or `classifier.6`; everything else is the body. Empty where no
+    module answers alone, as where tokens are told by the vectors that they are read as."""
 
     @abstractmethod
     def body(self, input: Tensor) -> Tensor:

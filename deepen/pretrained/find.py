@@ -12,32 +12,44 @@ from typing import Any
 from deepen.data import places
 from deepen.data.download import Transport, fetch, over_https
 from deepen.errors import Misuse, Problem, did_you_mean
-from deepen.pretrained import files, hub, published
+from deepen.pretrained import files, hub, llama2c, published, texts
+from deepen.pretrained.packages import PACKAGES
 from deepen.pretrained.published import File
-from deepen.pretrained.weights import Weights
+from deepen.pretrained.weights import Reader, Weights
 
 IMAGENET = "imagenet"
+NAMES = (IMAGENET, *PACKAGES)
+"""What has a name of its own."""
 MOST = 2**30
 """Bytes of a published file; the largest, vgg19-bn, has 575 million."""
-CHOICES = f"expected {IMAGENET}, hf:owner/name, a file of weights ({' '.join(files.ENDINGS)}), a run or a bundle"
+CHOICES = (
+    f"expected {', '.join(NAMES)}, hf:owner/name, a file of weights ({' '.join(files.ENDINGS)}), a run or a bundle"
+)
 
 
 def find(text: str, model_name: str, *, named: bool = True, transport: Transport = over_https) -> Weights:
     """The weights that `text` names, for the network `model_name`.
 
-    `text` is `imagenet`, `hf:owner/name[/file]`, a file of weights, a run or a bundle. `named` says that a person asked for
+    `text` is `imagenet`, a package of `PACKAGES`, `hf:owner/name[/file]`, a file of weights, a folder as Hugging Face's library
+    saves one, a run or a bundle. `named` says that a person asked for
     them; otherwise nothing is downloaded. Raises `Problem`.
     """
     if text == IMAGENET:
         return _imagenet(model_name, named, transport)
+    if text in PACKAGES:
+        return texts.of_package(text)
     if text.startswith(hub.PREFIX):
         return _from_hub(text, named, transport)
     path = Path(text).expanduser()
     if not path.exists():
-        hint = did_you_mean(text, (IMAGENET,)) or (f" Did you mean 'hf:{text}'?" if hub.NAME.fullmatch(text) else "")
+        hint = did_you_mean(text, NAMES) or (f" Did you mean 'hf:{text}'?" if hub.NAME.fullmatch(text) else "")
         raise Misuse(f"There are no weights at '{text}'.{hint} {CHOICES[0].upper()}{CHOICES[1:]}.")
     if path.is_dir():
-        return _from_bundle(path)
+        return texts.of_folder(path) if texts.is_saved(path) else _from_bundle(path)
+    if llama2c.is_one(path):
+        return texts.of_llama2c(path)
+    if texts.is_saved(path.parent):
+        return texts.of_folder(path.parent, path)
     return from_file(path)
 
 
@@ -127,6 +139,8 @@ def _recorded(path: Path) -> str | None:
 
 def _from_hub(text: str, named: bool, transport: Transport) -> Weights:
     repository = hub.find(text, named=named, transport=transport)
+    if texts.describes_texts(repository.config):
+        return texts.of_folder(repository.folder, repository.weights, text)
     content = files.read(repository.weights)
     return Weights(content.tensors, text, content.digest, **facts_of(hub.shown(repository.config)))
 
@@ -149,7 +163,11 @@ def _from_bundle(path: Path) -> Weights:
     content = files.read(held)
     size = shown.get("height") if shown.get("height") == shown.get("width") else None
     told = {**shown, "size": size, "names": output.get("names")}
-    return Weights(content.tensors, str(path), content.digest, **facts_of(told))
+    reader = None
+    if "tokenizer" in shown:
+        network = facts["model"]
+        reader = Reader(str(folder), facts["spec"]["input"]["length"], network["name"], network["fields"])
+    return Weights(content.tensors, str(path), content.digest, reader=reader, **facts_of(told))
 
 
 def facts_of(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deepen.data import places
+from deepen.data.adopted import FILES as TOKENIZER
 from deepen.data.download import Transport, over_https
 from deepen.data.hub import MODELS, NAME, PREFIX, hub_cache, is_damaged, list_files, lying, offline
 from deepen.errors import Misuse, Problem
@@ -16,7 +17,7 @@ from deepen.errors import Misuse, Problem
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """What timm and transformers call them."""
 FACTS = ("config.json", "preprocessor_config.json")
-MOST_FACTS, MOST_WEIGHTS = 2**22, 2**36
+MOST_FACTS, MOST_WEIGHTS = 2**26, 2**36
 PLACEHOLDER = "LABEL_0"
 """What transformers calls a class that nobody has named."""
 
@@ -25,6 +26,8 @@ PLACEHOLDER = "LABEL_0"
 class Repository:
     """Files of a repository that lie on this machine."""
 
+    folder: Path
+    """Where all of them are."""
     weights: Path
     config: dict[str, Any]
     """`config.json` and `preprocessor_config.json` together; empty where it has neither."""
@@ -93,22 +96,22 @@ def _lying(root: Path, name: str, file: str | None) -> Repository | None:
     weights = snapshot / names[0]
     if is_damaged(weights):
         return None
-    return Repository(weights, _config(snapshot))
+    return Repository(snapshot, weights, _config(snapshot))
 
 
 def _fetched(name: str, file: str | None, transport: Transport) -> Repository:
     listing = list_files(MODELS, name, transport)
     listed = listing.files
-    wanted = [file] if file in listed else _best(listed) if file is None else []
+    wanted = _best(listed) if file is None else [file] if file in listed else []
     if not wanted:
         weights = [each for each in listed if each.endswith((".safetensors", ".bin", ".pth", ".pt", ".npz"))]
         said = (
             f"it has {', '.join(weights[:6])}: give one as hf:{name}/FILE" if weights else "it has no file of weights"
         )
         raise Misuse(f"hf:{name} has no {file or ' and no '.join(WEIGHTS)}; {said}.")
-    facts = [one for one in FACTS if one in listed]
-    snapshot = listing.bring([*facts, *wanted], own_cache(), lambda path: MOST_FACTS if path in FACTS else MOST_WEIGHTS)
-    return Repository(snapshot / wanted[0], _config(snapshot))
+    facts = [one for one in (*FACTS, *TOKENIZER) if one in listed]
+    snapshot = listing.bring([*facts, *wanted], own_cache(), lambda path: MOST_FACTS if path in facts else MOST_WEIGHTS)
+    return Repository(snapshot, snapshot / wanted[0], _config(snapshot))
 
 
 def _best(names: Iterable[str]) -> list[str]:

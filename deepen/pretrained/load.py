@@ -9,7 +9,7 @@ import torch
 from torch import Size, Tensor, nn
 
 from deepen.errors import Problem
-from deepen.nn.backbone import Backbone
+from deepen.nn.headed import Headed
 from deepen.pretrained import names
 from deepen.pretrained.classes import begin_rows, same
 from deepen.pretrained.weights import Weights
@@ -232,8 +232,8 @@ class _Fitted:
 
 
 def head_of(module: nn.Module) -> str:
-    """The name of the module that answers: a backbone says it, of any other network it is the last one with a weight."""
-    if isinstance(module, Backbone):
+    """The name of the module that answers: a `Headed` network says it, of any other it is the last one with a weight."""
+    if isinstance(module, Headed):
         return module.head_name
     own = [name for name, part in module.named_modules() if isinstance(getattr(part, "weight", None), nn.Parameter)]
     return own[-1] if len(own) > 1 else ""

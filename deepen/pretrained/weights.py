@@ -1,10 +1,24 @@
-"""Weights that were trained elsewhere, and what the pictures must look like that they are given."""
+"""Weights that were trained elsewhere, and what pictures or texts must look like that they are given."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How weights read texts, and the network that they are for."""
+
+    tokenizer: str
+    """Where their tokenizer lies, as `data/adopted.py` reads it."""
+    length: int
+    """The most tokens that they know what to do with."""
+    model: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Settings of the network."""
 
 
 @dataclass(frozen=True)
@@ -25,3 +39,5 @@ class Weights:
     std: tuple[float, ...] | None = None
     names: tuple[str, ...] | None = None
     """Of the classes that their head tells apart, where known."""
+    reader: Reader | None = None
+    """None for weights of networks for pictures."""
