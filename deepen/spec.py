@@ -196,6 +196,10 @@ class Labels:
         return len(self.names)
 
 
+BEGIN = 2
+"""The token that a model is given before the first of its answer."""
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A text in answer to a sample (its translation, what is said in it) as tokens of its own vocabulary: int64 tensor [B, M], M

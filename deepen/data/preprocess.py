@@ -21,6 +21,7 @@ KINDS = {
     "table": "deepen.data.columns",
     "array": "deepen.data.arrays",
     "text": "deepen.data.sentences",
+    "pair": "deepen.data.paired",
 }
 
 

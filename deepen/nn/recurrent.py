@@ -38,7 +38,7 @@ class Recurrent(nn.Module):
         return torch.cat([there, back], dim=2)
 
 
-def begin(layer: nn.RNNBase, cell: Cell) -> None:
+def begin(layer: nn.RNNBase | nn.RNNCellBase, cell: Cell) -> None:
     """Orthogonal recurrences, which neither swell nor fade (Saxe, McClelland & Ganguli, 2014), and an LSTM that at first
     remembers (Jozefowicz, Zaremba & Sutskever, 2015)."""
     width = layer.hidden_size

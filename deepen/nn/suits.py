@@ -73,6 +73,17 @@ def tokens(spec: Spec, model: str) -> Tokens:
     return spec.output
 
 
+def sentences(spec: Spec, model: str) -> tuple[Text, Sentence]:
+    """Input and answer as texts; raises `Problem` when something else is given or asked."""
+    if not isinstance(spec.input, Text) or not isinstance(spec.output, Sentence):
+        held, asked = type(spec.input).__name__.lower(), type(spec.output).__name__.lower()
+        raise Problem(
+            f"Model '{model}' answers a text with a text, and this data is {held} and asks for {asked}: choose another model; "
+            "`deepen list` has them."
+        )
+    return spec.input, spec.output
+
+
 def hidden_tokens(spec: Spec, model: str) -> Tokens:
     """The answer as tokens that the input hides; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens) or not spec.output.hidden:

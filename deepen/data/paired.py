@@ -1,0 +1,179 @@
+"""Texts with a text each in answer, such as a translation: both sides as rows of tokens, fitted on the training pairs only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepen.data import tokenizer as tokenizers
+from deepen.data.dataset import Dataset, Finding, Sealed
+from deepen.data.preprocess import Preprocess
+from deepen.data.ragged import Ragged, string
+from deepen.data.sentences import TextPreprocess
+from deepen.data.splits import split
+from deepen.data.tokenizer import END, UNKNOWN, Characters, Pieces
+from deepen.errors import Misuse
+from deepen.recipe import Data
+from deepen.spec import Sentence, Spec, Text
+
+USUAL_SIZE = {"characters": 8192, "words": 30_000, "bpe": 4000, "wordpiece": 4000}
+LONGEST = 256
+"""Tokens of a text that are kept, where nothing else is asked and texts are that long."""
+
+
+@dataclass
+class Config(Data):
+    """How pairs of texts are read."""
+
+    source: str | None = None
+    """Language, or column of a table, that is translated from. Default: the one that is not the target."""
+    target: str | None = None
+    """Language, or column of a table, that is translated into. Default: en where it is there, else the last by name."""
+    test: str | None = None
+    """Which pair of files is sealed as the test split, as in test_2017. Default: the first by name that is called test."""
+    tokens: Literal["characters", "words", "bpe", "wordpiece"] = "bpe"
+    """What texts are cut into. bpe keeps capitals and can write any text, the words and wordpieces are in small letters."""
+    vocabulary: int | None = None
+    """Most different tokens of each language. Default: 4,000 pieces, 30,000 words, 8,192 characters."""
+    length: int | None = None
+    """Tokens of a text that are kept. Default: those of the longest training text, up to 256."""
+    encoding: str | None = None
+    """Encoding of the files, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
+    header: bool | None = None
+    """Whether the first row of a table names the columns. Default: decided from the file."""
+    delimiter: str | None = None
+    """What stands between two cells. Default: comma, semicolon, tab or bar, decided from the file."""
+    missing: tuple[str, ...] = ()
+    """Further texts that mean a missing text in a table, beside the empty cell."""
+
+
+@dataclass(frozen=True)
+class PairPreprocess(Preprocess):
+    """What is translated as tokens, and how to read the tokens that a model answers with."""
+
+    source: TextPreprocess
+    target: Characters | Pieces
+    languages: tuple[str, str] = ("", "")
+    """From which into which, as the files or columns are called."""
+
+    kind = "pair"
+
+    def read(self, sources: Iterable[str]) -> list[tuple[str, Any]]:
+        return self.source.read(sources)
+
+    def encode(self, items: Sequence[Any]) -> Tensor:
+        return self.source.encode(items)
+
+    def tensor(self, stored: Tensor) -> Tensor:
+        return self.source.tensor(stored)
+
+    def shown(self, stored: Tensor) -> str:
+        """What the model sees of a text, for people."""
+        return self.source.shown(stored)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source.to_json(), "target": self.target.to_json(), "languages": list(self.languages)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PairPreprocess:
+        first, second = data["languages"]
+        return cls(TextPreprocess.from_json(data["source"]), tokenizers.restore(data["target"]), (first, second))
+
+
+KIND = PairPreprocess
+
+
+def build(
+    name: str,
+    pairs: Sequence[tuple[str, str]],
+    languages: tuple[str, str],
+    options: Data,
+    seed: int,
+    *,
+    digest: str,
+    origins: Sequence[str],
+    given: np.ndarray | None = None,
+    facts: Sequence[str] = (),
+    testing: str = "",
+) -> Dataset:
+    """A data set of (text, translation), from and into `languages`. `given` is the split of each pair, where the data brings
+    one. Columns also hold `reference`, the bytes of each translation as it was written: what a translation is compared with
+    must not depend on how a model cuts texts."""
+    config = options if isinstance(options, Config) else Config(**vars(options))
+    for key, least in (("vocabulary", len(tokenizers.SPECIAL) + 1), ("length", 2)):
+        value = getattr(config, key)
+        if value is not None and value < least:
+            raise Misuse(f"data.{key}={value} is not usable: expected {least} or more.")
+    kept = np.array([number for number, pair in enumerate(pairs) if all(text.strip() for text in pair)], dtype=np.int64)
+    findings = []
+    if dropped := len(pairs) - len(kept):
+        text = f"{dropped:,} of {len(pairs):,} pairs have an empty side: they are left out."
+        findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove both of their lines."))
+    parts, why = split(len(kept), config, seed, given=None if given is None else given[kept], testing=testing)
+    size = config.vocabulary or USUAL_SIZE[config.tokens]
+    sides, lengths, told = [], [], []
+    for side, language in enumerate(languages):
+        learnt = [pairs[kept[row]][side] for row in parts["train"].tolist()]
+        fitted = tokenizers.fit(config.tokens, learnt, size)
+        sizes = np.array([len(row) for row in fitted.encode(learnt)])
+        length = config.length or min(int(max(1, sizes.max(initial=1))) + side, LONGEST)  # the end is a token too
+        sides.append(fitted)
+        lengths.append(length)
+        told.append(
+            f"Texts in {language}: {fitted.vocabulary:,} different {_called(fitted)}, {int(np.median(sizes)):,} in the middle "
+            f"text, at most {int(sizes.max(initial=0)):,}."
+        )
+        if cut := int((sizes + side > length).sum()):
+            text = f"{cut:,} of {len(sizes):,} training texts in {language} are longer than {length:,} tokens: their ends are cut off."
+            findings.append(Finding("note", "cut-texts", text, "data.length=NUMBER keeps more of them."))
+    preprocess = PairPreprocess(TextPreprocess(sides[0], lengths[0], languages[0], config.encoding), sides[1], languages)
+    made = {}
+    for part, index in parts.items():
+        rows = kept[index].tolist()
+        answers = [pairs[row][1] for row in rows]
+        made[part] = Ragged(
+            {
+                "input": string(preprocess.source.tokens([pairs[row][0] for row in rows])),
+                "target": string([_ended(one, lengths[1]) for one in sides[1].encode(answers)]),
+                "reference": string([np.frombuffer(written(one), dtype=np.uint8) for one in answers]),
+            },
+            {},
+            [origins[row] for row in rows],
+        )
+    return Dataset(
+        name=name,
+        spec=Spec(Text(lengths[0], sides[0].vocabulary), Sentence(lengths[1], sides[1].vocabulary)),
+        preprocess=preprocess,
+        train=made["train"],
+        validation=made["validation"],
+        test=Sealed(made["test"]) if len(made["test"]) else None,
+        digest=digest,
+        facts=[*facts, *told, *why],
+        findings=findings,
+        testing=testing,
+    )
+
+
+def written(text: str) -> bytes:
+    """A reference as it is kept beside the tokens; NUL is what fills rows up, and no text has it."""
+    return tokenizers.tidy(text).replace("\0", "").encode()
+
+
+def read_back(row: Tensor) -> str:
+    """The text that `written` made the bytes of."""
+    return bytes(row[row > 0].tolist()).decode()
+
+
+def _ended(tokens: np.ndarray, length: int) -> np.ndarray:
+    """A translation as it is learnt: its end is a token. One that is cut off has none."""
+    whole = np.append(tokens if len(tokens) else np.array([UNKNOWN]), END).astype(np.int32)
+    return whole[:length]
+
+
+def _called(fitted: Characters | Pieces) -> str:
+    return "pieces" if fitted.kind in ("bpe", "wordpiece") else fitted.kind
