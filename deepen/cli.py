@@ -132,6 +132,7 @@ def predict(
     """Answer for new inputs."""
     from deepen.deploy.bundle import load
     from deepen.inputs import given
+    from deepen.spec import Text
     from deepen.tasks.base import Transforms
 
     if not inputs:
@@ -143,7 +144,7 @@ def predict(
         drawn = redraw(console, model, inputs, None, Path(save), "--save")
         return {"predictions": drawn.pop("pictures"), "saved": drawn.pop("saved"), **drawn}
     predictions: list[dict[str, Any]] = []
-    with given(inputs, console.refused) as (paths, refused):
+    with given(inputs, console.refused, texts=isinstance(model.spec.input, Text)) as (paths, refused):
         named = model.read(paths, refused)
         answers = model.answers(named, refused)
         drawing = None

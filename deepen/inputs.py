@@ -42,11 +42,14 @@ class Refused:
 
 
 @contextmanager
-def given(words: Sequence[str], say: Callable[[str], None]) -> Iterator[tuple[list[str], Refused]]:
+def given(
+    words: Sequence[str], say: Callable[[str], None], *, texts: bool = False
+) -> Iterator[tuple[list[str], Refused]]:
     """What `words` name, as paths, and what is told of those that cannot be used, which `say` says.
 
     `-` is standard input: the bytes of one picture, or the rows of a table. A pattern such as `new/*.png` is expanded if
-    no file is called so. Raises `Misuse` for what looks like an option, `Problem` for a pattern that nothing fits.
+    no file is called so. Raises `Misuse` for what looks like an option, `Problem` for a pattern that nothing fits; with `texts`,
+    what reads like a question rather than a pattern is a text itself.
     """
     for word in words:
         if word.startswith("-") and word != "-":
@@ -60,6 +63,8 @@ def given(words: Sequence[str], say: Callable[[str], None]) -> Iterator[tuple[li
                 found.append(str(_received(sys.stdin.buffer, Path(folder))))
             elif not Path(word).exists() and glob.has_magic(word):
                 fitting = sorted(glob.glob(_pattern(word), recursive=True))  # noqa: PTH207  (a Path does not take a whole path as pattern)
+                if not fitting and texts and (" " in word or not set("*/") & set(word)):
+                    fitting = [word]
                 if not fitting:
                     raise Problem(f"No file fits the pattern {word}.")
                 found += fitting

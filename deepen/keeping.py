@@ -13,10 +13,11 @@ from deepen.deploy import bundle
 from deepen.engine import checkpoint
 from deepen.engine.report import Report
 from deepen.engine.run import Folder
+from deepen.insight import written
 from deepen.insight.grid import picture
 from deepen.prepare import Prepared
 from deepen.settle import Settled
-from deepen.tasks.base import Rows
+from deepen.tasks.base import Continues, Rows, Writes
 from deepen.version import VERSION
 
 PREVIEW_BYTES = 20_000
@@ -33,6 +34,8 @@ class Keeper:
         self.rows: Rows | None = None
         """Validation rows of the best weights, where this session evaluated them."""
         p = prepared
+        self.begun = written.beginning(p.dataset) if isinstance(p.task, Writes) else ""
+        """What is gone on with at each evaluation, where the task writes."""
         self.examples = p.task.examples(p.model, p.dataset.validation, p.dataset.preprocess, bundle.GOLDENS)
 
     def take(self, report: Report) -> list[str]:
@@ -62,6 +65,10 @@ class Keeper:
             unfinished = finished.with_suffix(".unfinished")
             picture(pixels).save(unfinished, format="PNG")
             unfinished.replace(finished)
+        task = self.prepared.task
+        if isinstance(task, Writes) and isinstance(model, Continues):
+            text = written.continuation(task, model, self.prepared.dataset, self.begun)
+            written.keep(self.folder.samples, step, text)
 
     def _facts(self, report: Report) -> dict[str, Any]:
         p = self.prepared

@@ -21,7 +21,7 @@ from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, audit, curves, pictures
+from deepen.insight import answers, audit, curves, pictures, written
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -30,8 +30,8 @@ from deepen.recipe import CUSTOM
 from deepen.run import rival
 from deepen.settle import Settled
 from deepen.sources import seen_in
-from deepen.spec import Boxes, Category, Image, Mask, Quantity, Table
-from deepen.tasks.base import Places, Rows, Transforms
+from deepen.spec import Boxes, Category, Image, Mask, Quantity, Table, Tokens
+from deepen.tasks.base import Places, Rows, Task, Transforms, Writes
 from deepen.tasks.measures import intervals
 
 NINE = 9
@@ -60,7 +60,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         "schedule": _schedule(settled, prepared, log, result["steps"]),
         **_of_answers(dataset, rows, model),
         **_in_pictures(dataset, rows, model),
-        **_of_samples(folder),
+        **_of_samples(folder, dataset, task),
     }
     if settled.sweep is not None and settled.lr is not None:
         rates, losses = zip(*settled.sweep, strict=True)
@@ -81,7 +81,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         data=dataset.name,
         task=recipe.task_name,
         model=recipe.model_name,
-        spec=dataset.spec,
+        spec=task.spec,
         command=command(recipe, changed),
         counts={} if dataset.acting else _counts(dataset),
         class_counts=_class_counts(dataset),
@@ -138,7 +138,10 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         x, y = spec.input.columns
         return {"scatter": pictures.scatter(points, classes, spec.output.names, (x, y), title="Training samples")}
     if isinstance(dataset.preprocess, TextPreprocess):
-        seen = map(dataset.preprocess.shown, some["input"])
+        seen = list(map(dataset.preprocess.shown, some["input"]))
+        if isinstance(spec.output, Tokens):
+            placed = [(some.origin(row).rpartition(", ")[2], text) for row, text in enumerate(seen)]
+            return {"samples": pictures.wrapped_table("Training samples", ("where", "text"), placed)}
         lines = [[text, label] for text, label in zip(seen, _labels(dataset, some), strict=True)]
         return {"samples": pictures.rows_table("Training samples", ["text", "answer"], lines)}
     if isinstance(spec.input, Table):
@@ -237,8 +240,8 @@ def _boundary(dataset: Dataset, module: nn.Module) -> str:
     return answers.boundary(points.numpy(), target, chances.numpy(), extent, dataset.spec.output.names, (x, y))
 
 
-def _of_samples(folder: Folder) -> dict[str, str]:
-    """The previews through time, where the task draws."""
+def _of_samples(folder: Folder, dataset: Dataset, task: Task) -> dict[str, str]:
+    """The previews through time, where the task draws or writes."""
     if not folder.samples.is_dir():
         return {}
     paths = sorted(folder.samples.glob("*.png"))
@@ -254,6 +257,8 @@ def _of_samples(folder: Folder) -> dict[str, str]:
 def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
     """The wrong answers that the model was surest of; for quantities, those furthest off."""
     output, split = dataset.spec.output, dataset.validation
+    if isinstance(task, Writes):
+        return written.told(folder.samples, written.beginning(dataset))
     if isinstance(output, Category) and "logits" in rows:
         chances, target = rows["logits"].softmax(1), rows["target"].numpy()
         found = answers.worst(target, chances.numpy(), MOST_MISTAKES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deepen.insight.curves import plain, shown, words
 from deepen.insight.ink import number, percent, several
-from deepen.spec import Action, Boxes, Category, Mask, Nothing, Output
+from deepen.spec import Action, Boxes, Category, Mask, Nothing, Output, Tokens
 from deepen.tasks.base import Rival
 
 METRICS = {
@@ -47,8 +47,16 @@ METRICS = {
     "content": "How far what is shown has moved from the picture, in the eyes of the network that judges.",
     "style": "How far colours and strokes are from those of the style picture, in the eyes of the network that judges.",
     "tv": "How much neighbouring pixels differ: high for noise, low for smooth areas.",
+    "bits_per_character": "The bits that a perfect packer would need for a character, were it told these chances: to be compared "
+    "where texts are cut into other pieces.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
+
+OF_TOKENS = {
+    "accuracy": "The share of tokens that were named rightly.",
+    "loss": "The surprise at the true tokens: the mean of −ln(the probability given to them); 0 is best.",
+}
+"""The same where it is tokens that are answered."""
 
 ALIASES = {"ece": "calibration_error", "f1_macro": "macro_f1", "cross_entropy": "log_loss", "auc": "auroc"}
 
@@ -66,6 +74,8 @@ PICTURES = {
     "residuals": "Errors should be a level band around zero. A slope or a funnel is something still to be learnt.",
     "boundary": "The colour is what the model answers at every point, paler where it is less sure.",
     "progress": "The same random numbers, or the same pictures, drawn again and again while it learns.",
+    "written": "At each evaluation it goes on with the same words, which it has never read, with the same random numbers: first "
+    "noise, then letters that form words, then words that form sentences.",
     "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
 }
 
@@ -86,9 +96,11 @@ def some(names: Sequence[str], most: int = 4) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def meaning(metric: str) -> str:
+def meaning(metric: str, output: Output | None = None) -> str:
     """One sentence on a metric; empty for one that is not known here."""
     name = plain(metric.partition("/")[0])
+    if isinstance(output, Tokens) and name in OF_TOKENS:
+        return OF_TOKENS[name]
     return METRICS.get(ALIASES.get(name, name), "")
 
 
@@ -150,6 +162,15 @@ def headline(
             " held back."
             if "miou" not in base
             else f" held back; naming the commonest everywhere gives {percent(base['miou'])}."
+        )
+    if isinstance(output, Tokens) and {"accuracy", "perplexity"} <= score.keys():
+        said = f"Names {percent(score['accuracy'])} of the tokens that {'are hidden' if output.hidden else 'come next'}, "
+        said += f"torn between {number(score['perplexity'], 3)} of them on average"
+        if "accuracy" not in base or "perplexity" not in base:
+            return f"{said}."
+        return (
+            f"{said}; who knows only how common each is names {percent(base['accuracy'])}, torn between "
+            f"{number(base['perplexity'], 3)}."
         )
     episode = next((name for name in ("return", "mean_return") if name in score), "")
     if episode:

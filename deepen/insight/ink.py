@@ -57,6 +57,21 @@ def shorten(text: str, width: float) -> str:
     return "".join(letters[:middle]) + "…" + "".join(letters[middle:])
 
 
+def wrapped(text: str, width: float) -> list[str]:
+    """`text` in lines that are at most about `width` pixels wide at 12 px, broken between words where there are some."""
+    lines, line = [], ""
+    for word in re.findall(r"\s*\S+|\s+$", text):
+        if text_width(line + word) > width and line:
+            lines.append(line)
+            line, word = "", word.lstrip()
+        while text_width(word) > width and len(word) > 1:
+            fitting = next(n for n in range(len(word), 0, -1) if n == 1 or text_width(word[:n]) <= width)
+            lines.append(word[:fitting])
+            word = word[fitting:]
+        line += word
+    return [*lines, line]
+
+
 def text_width(text: str, size: float = 12) -> float:
     """About how many pixels a text takes; East Asian wide letters take a full square."""
     wide = sum(1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56 for letter in text)

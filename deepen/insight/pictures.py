@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepen.insight.charts import Series, line_chart
-from deepen.insight.ink import clean, picture, shorten, svg, text, text_width
+from deepen.insight.ink import clean, picture, shorten, svg, text, text_width, wrapped
 
 Pixels = NDArray[np.uint8]
 
@@ -163,3 +163,18 @@ def rows_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
     if left_out > 0:
         parts.append(text(12, bottom, f"and {left_out} more columns", "mute"))
     return svg(max(float(starts[-1]) + 12, text_width(clean(title), 15) + 24), bottom + 12, "".join(parts), title)
+
+
+def wrapped_table(title: str, header: tuple[str, str], rows: Sequence[tuple[str, str]], *, width: float = 640) -> str:
+    """A short and a long text in each row; the long one is shown whole, its own lines and blanks kept."""
+    left = max(text_width(line[0]) for line in (header, *rows)) + 32
+    parts = [text(12, 22, title, "title"), text(12, 50, header[0], "mute"), text(left, 50, header[1], "mute")]
+    y = 57.0
+    for name, words in rows:
+        parts.append(f'<line class="grid" x1="12" x2="{width - 12:g}" y1="{y:g}" y2="{y:g}"/>')
+        parts.append(text(12, y + 16, name))
+        for line in (part for whole in words.splitlines() or [""] for part in wrapped(whole, width - left - 16)):
+            y += 16
+            parts.append(text(left, y, line).replace("<text ", '<text style="white-space:pre" ', 1))
+        y += 8
+    return svg(max(width, text_width(title, 15) + 24), y + 12, "".join(parts), title)

@@ -17,7 +17,7 @@ from deepen.insight.document import document
 from deepen.insight.glossary import COMPETING, SEVERAL_LOSSES, UNLABELLED, beside, headline
 from deepen.insight.ink import clean, number
 from deepen.insight.pictures import Mistake
-from deepen.spec import Mask, Nothing, Observation, Spec
+from deepen.spec import Mask, Nothing, Observation, Spec, Tokens
 from deepen.tasks.base import Rival
 
 
@@ -119,6 +119,7 @@ def render(content: Content) -> str:
             looks=content.looks if content.looks or "test" in content.counts else None,
             acting=isinstance(content.spec.input, Observation),
             rival=content.rival,
+            output=content.spec.output,
         ),
         _learning(content),
         _mistakes(content),
@@ -185,7 +186,7 @@ ANSWERS = (
     "mistakes",
 )
 DATA = ("samples", "augment", "scatter")
-FIRST = ("progress", "loss")
+FIRST = ("progress", "written", "loss")
 LAST = ("schedule", "sweep")
 
 
@@ -224,7 +225,7 @@ def _data(content: Content) -> str:
     body = parts.facts(content.facts, content.counts, content.digest)
     body += parts.findings(content.findings, content.verdict)
     body += parts.bad_files(content.bad)
-    unlabelled = {"samples": UNLABELLED} if isinstance(content.spec.output, Nothing | Mask) else None
+    unlabelled = {"samples": UNLABELLED} if isinstance(content.spec.output, Nothing | Mask | Tokens) else None
     body += parts.figures(content.pictures, [name for name in DATA if name in content.pictures], unlabelled)
     body += parts.class_counts(content.class_counts)
     return parts.section("The data", body) if body else ""

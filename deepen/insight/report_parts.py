@@ -15,6 +15,7 @@ from deepen.insight.curves import between, plain, shown, words
 from deepen.insight.glossary import caption, meaning
 from deepen.insight.ink import STYLE, clean, href, marked, percent, several
 from deepen.insight.pictures import Mistake
+from deepen.spec import Output
 from deepen.tasks.base import Rival
 
 MOST_CLASSES = 12
@@ -45,7 +46,7 @@ def folded(title: str, body: str) -> str:
     return f"<details><summary>{clean(title)}</summary>{body}</details>"
 
 
-WHOLE_WIDTH = frozenset({"progress"})
+WHOLE_WIDTH = frozenset({"progress", "written"})
 
 
 def figures(drawn: Mapping[str, str], names: Sequence[str], captions: Mapping[str, str] | None = None) -> str:
@@ -94,6 +95,7 @@ def scores(
     looks: int | None,
     acting: bool = False,
     rival: Rival | None = None,
+    output: Output | None = None,
 ) -> str:
     """Each metric with its interval, the trivial answer and a cheap method of another kind beside it, and what it means.
 
@@ -121,7 +123,7 @@ def scores(
             row.append(clean(shown(name, baseline[name])) if name in baseline else "")
         if cheap:
             row.append(clean(shown(name, cheap[name])) if name in cheap else "")
-        rows.append([*row, clean(meaning(name))])
+        rows.append([*row, clean(meaning(name, output))])
     body = table([*header, ("what it says", "say")], rows)
     body = body.replace("<table>", '<table class="scores">', 1)
     if acting:

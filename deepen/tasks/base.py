@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -211,6 +211,7 @@ class Writing:
 
 
 class Continues(Protocol):
+@runtime_checkable
     """What a model is that can continue a text. `caches` hold what it has read; each has `filled`, the tokens so far."""
 
     def begin(self) -> list[Any]: ...

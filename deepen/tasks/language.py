@@ -88,8 +88,8 @@ class Language(Supervised, Weighted, Writes):
         return loss, {}
 
     def score(self, model: nn.Module, batch: Batch) -> Rows:
-        """Rows: sums over the tokens of a window, float32 [B]: `nats`, `hits`, `tokens`, `characters`, and the `plain_nats` of
-        who knows only how common each token is."""
+        """Rows: sums over the tokens of a window, float32 [B]: `nats`, `hits`, `tokens`, `characters`, and the `plain_nats` and
+        `plain_hits` of who knows only how common each token is."""
         assert self._surprise is not None, "study() comes before score()"
         assert self._characters is not None
         target = batch["target"]
@@ -104,6 +104,7 @@ class Language(Supervised, Weighted, Writes):
             "tokens": asked,
             "characters": self._characters.to(device)[target] * asked,
             "plain_nats": self._surprise.to(device)[target] * asked,
+            "plain_hits": (target == self._surprise.argmin()) & asked,
         }
         return {name: values.sum(1, dtype=torch.float32) for name, values in sums.items()}
 
@@ -119,25 +120,24 @@ class Language(Supervised, Weighted, Writes):
         return {"loss": loss, "perplexity": loss.exp(), "accuracy": hits, "bits_per_character": bits}
 
     def baseline(self, rows: Rows) -> dict[str, float]:
-        """Knows how common each token is and nothing else."""
-        return once(self, rows | {"nats": rows["plain_nats"], "hits": rows["hits"] * 0})
+        """Knows how common each token is and nothing else: it always names the commonest."""
+        return once(self, rows | {"nats": rows["plain_nats"], "hits": rows["plain_hits"]})
 
     @torch.no_grad()
     def write(self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing) -> Iterator[str]:
         assert isinstance(preprocess, TextPreprocess)
-        if not hasattr(model, "go_on"):
+        if not isinstance(model, Continues):
             raise Problem(f"{type(model).__name__} cannot go on with a text: choose --model gpt.")
-        reader: Continues = model  # type: ignore[assignment]
         device = next(model.parameters()).device
         draws = torch.Generator(device=device).manual_seed(writing.seed)
         held = preprocess.tokenizer.encode([prompt])[0].tolist() if prompt else []
         written: list[int] = []
         told = ""
-        caches, fresh = reader.begin(), (held or [UNKNOWN])[-self.length :]
+        caches, fresh = model.begin(), (held or [UNKNOWN])[-self.length :]
         for _ in range(writing.tokens):
             if caches[0].filled + len(fresh) > self.length:  # what lies furthest back is forgotten
-                caches, fresh = reader.begin(), [*held, *written][-(self.length // 2) :]
-            logits = reader.go_on(torch.tensor([fresh], device=device), caches)[0].float()
+                caches, fresh = model.begin(), [*held, *written][-(self.length // 2) :]
+            logits = model.go_on(torch.tensor([fresh], device=device), caches)[0].float()
             token = int(drawn(logits, writing, draws))
             written.append(token)
             fresh = [token]
