@@ -244,6 +244,8 @@ def _of_samples(folder: Folder, dataset: Dataset, task: Task) -> dict[str, str]:
     """The previews through time, where the task draws or writes."""
     if not folder.samples.is_dir():
         return {}
+    if isinstance(task, Writes):
+        return written.told(folder.samples, written.beginning(dataset))
     paths = sorted(folder.samples.glob("*.png"))
     grids = []
     for path in paths:
@@ -257,8 +259,6 @@ def _of_samples(folder: Folder, dataset: Dataset, task: Task) -> dict[str, str]:
 def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
     """The wrong answers that the model was surest of; for quantities, those furthest off."""
     output, split = dataset.spec.output, dataset.validation
-    if isinstance(task, Writes):
-        return written.told(folder.samples, written.beginning(dataset))
     if isinstance(output, Category) and "logits" in rows:
         chances, target = rows["logits"].softmax(1), rows["target"].numpy()
         found = answers.worst(target, chances.numpy(), MOST_MISTAKES)

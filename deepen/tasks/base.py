@@ -210,8 +210,8 @@ class Writing:
     """Nothing is written from this text on."""
 
 
-class Continues(Protocol):
 @runtime_checkable
+class Continues(Protocol):
     """What a model is that can continue a text. `caches` hold what it has read; each has `filled`, the tokens so far."""
 
     def begin(self) -> list[Any]: ...
