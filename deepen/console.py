@@ -375,6 +375,8 @@ class Console:
         return bar
 
 
+MOST_VALUES = 6
+"""Values of a forecast that are told; all are in the JSON."""
 MOST_SHARES = 4
 """Classes of a mask that are told; all are in the JSON."""
 
@@ -430,6 +432,10 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
     if "mask" in prediction:
         most = [f"{name} {share(part)}" for name, part in list(prediction["shares"].items())[:MOST_SHARES]]
         return [str(prediction["input"]), ", ".join(most)]
+    if "series" in prediction:
+        return [str(prediction["input"]), *_forecast(prediction)]
+    if "tags" in prediction:
+        return [str(prediction["input"]), _tagged(prediction)]
     if "hidden" in prediction:
         found = [", ".join(f"{name} {share(chance)}" for name, chance in one["top"][:3]) for one in prediction["hidden"]]
         nothing = "nothing is hidden: write <mask> where a word is to be found"
@@ -441,6 +447,26 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
         row.append(share(prediction["probability"]))
     others = [f"{name} {share(chance)}" for name, chance in prediction.get("top", [])[1:3]]
     return [*row, ", ".join(others)] if others else row
+
+
+def _tagged(prediction: Mapping[str, Any]) -> str:
+    """The words of a text set apart, what was found in it, or each word with its label."""
+    if "words" in prediction:
+        return "  ".join(prediction["words"])
+    if "entities" in prediction:
+        found = [f"{one['text']} ({one['label']})" for one in prediction["entities"]]
+        return ", ".join(found) or "nothing found"
+    return " ".join(f"{one['token']}/{one['label']}" for one in prediction["tags"])
+
+
+def _forecast(prediction: Mapping[str, Any]) -> list[str]:
+    """The first values that are forecast of each variate, and the last."""
+    until = f" ({prediction['times'][-1]})" if "times" in prediction else ""
+    told = []
+    for name, values in prediction["series"].items():
+        shown = ", ".join(f"{value:.5g}" for value in values[:MOST_VALUES])
+        told.append(f"{name} {shown}" + (f" ... {values[-1]:.5g}{until}" if len(values) > MOST_VALUES else ""))
+    return told
 
 
 def _found(boxes: Sequence[Mapping[str, Any]], share: Callable[[float], str]) -> list[str]:

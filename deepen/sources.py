@@ -8,7 +8,7 @@ from typing import Any
 
 from deepen import recipe as recipes
 from deepen import registry
-from deepen.data import reading, running, tables, texts
+from deepen.data import reading, running, series, sounds, tables, texts
 from deepen.data.dataset import Dataset
 from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
@@ -20,7 +20,7 @@ PATHS = ("test", "images", "tokenizer")
 """Settings of data that name a file or folder, which must hold from any folder."""
 EXPECTED = (
     "expected a folder of pictures per class or one of texts, pictures with label files (Pascal VOC, COCO, YOLO) or masks, "
-    f"a table ({' '.join(reading.PLAIN_ENDINGS)}), or a text (.txt)"
+    f"a table or a series ({' '.join(reading.PLAIN_ENDINGS)}), or a text (.txt)"
 )
 LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")
 """Endings of files that say what pictures show."""
@@ -31,15 +31,23 @@ OF_TOKENS = ("data.tokens", "data.vocabulary")
 OF_PICTURES = ("data.size", "data.resize", "data.channels", "data.mean", "data.std")
 
 
-def find_source(source: str) -> tuple[registry.Entry, str]:
-    """The module of data/ that reads `source`, by name or because it recognises it, and the reason in words."""
+def find_source(source: str, task: str | None = None) -> tuple[registry.Entry, str]:
+    """The module of data/ that reads `source`, by name or because it recognises it, and the reason in words.
+
+    A reader that is for one task (`TASK`) reads what it can wherever that task was asked for, and nothing where another was.
+    """
     known = registry.entries("data")
     named = {name: entry for name, entry in known.items() if "recognise" not in entry.offers}
     if source in named:
         return named[source], "a known data set"
     readers = [(entry, entry.load()) for entry in known.values() if "recognise" in entry.offers]
     for entry, module in sorted(readers, key=lambda pair: getattr(pair[1], "GENERAL", False)):
+        only = getattr(module, "TASK", None)
+        if only is not None and task not in (None, only):
+            continue
         reason = module.recognise(source)
+        if not reason and only is not None and task == only:
+            reason = module.asked(source)
         if reason:
             return entry, reason
     if Path(source).exists():
@@ -63,7 +71,7 @@ def _seen(path: Path) -> str:
 def without_pictures(entry: registry.Entry) -> bool:
     """Whether a reader is known to have no pictures before it has read anything."""
     module = entry.load()
-    without = (tables.Config, texts.Config, running.Config)
+    without = (tables.Config, texts.Config, running.Config, series.Config, sounds.Config)
     return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
 
 

@@ -21,7 +21,7 @@ from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, audit, curves, pictures, written
+from deepen.insight import answers, audit, curves, forecasts, pictures, written
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -30,8 +30,9 @@ from deepen.recipe import CUSTOM
 from deepen.run import rival
 from deepen.settle import Settled
 from deepen.sources import seen_in
-from deepen.spec import Boxes, Category, Image, Mask, Quantity, Table, Tokens
+from deepen.spec import Boxes, Category, Image, Labels, Mask, Quantity, Series, Table, Tokens
 from deepen.tasks.base import Places, Rows, Task, Transforms, Writes
+from deepen.tasks.forecast import Forecast
 from deepen.tasks.measures import intervals
 
 NINE = 9
@@ -61,6 +62,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **_of_answers(dataset, rows, model),
         **_in_pictures(dataset, rows, model),
         **_of_samples(folder, dataset, task),
+        **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
     }
     if settled.sweep is not None and settled.lr is not None:
         rates, losses = zip(*settled.sweep, strict=True)
@@ -125,6 +127,8 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
     if dataset.acting or not len(train):
         return {}
     at = torch.linspace(0, len(train) - 1, min(NINE, len(train))).long()
+    if isinstance(spec.input, Series):
+        return {"series": forecasts.shown(dataset)}
     some = train.subset(at)
     if isinstance(spec.input, Image):
         pixels = some["input"].numpy()

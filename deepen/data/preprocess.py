@@ -24,6 +24,7 @@ KINDS = {
     "pair": "deepen.data.paired",
 }
 
+    "series": "deepen.data.lookback",
 
 BATCH = 256
 """Items that are encoded at once for prediction."""
@@ -71,6 +72,10 @@ class Preprocess(ABC):
 
     @abstractmethod
     def tensor(self, stored: Tensor) -> Tensor:
+    def beside(self, item: Any) -> dict[str, Any]:
+        """What a person is told of a raw item beside the answer for it: the moments that a forecast is for."""
+        return {}
+
         """Stored rows [N, ...] as model input, float32 [N, *spec.input.shape], on the device of `stored`; texts as tokens,
         int64 [N, L]."""
 

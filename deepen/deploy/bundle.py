@@ -164,7 +164,8 @@ class Model:
             raise Problem(
                 f"A model for '{name}' makes samples out of nothing and answers no input. Use `deepen generate` on it instead."
             )
-        return ({"input": names.popleft(), **answer} for answer in told)
+        items = dict(named)
+        return ({"input": (own := names.popleft()), **self.preprocess.beside(items[own]), **answer} for answer in told)
 
     def redraw(
         self, named: Sequence[tuple[str, Any]], size: int | None = None, refuse: Refuse | None = None

@@ -68,3 +68,5 @@ def _fields(part: dict[str, Any]) -> str:
     if part["kind"] == "text":
         return f"a text, at most {part['length']} tokens of {part['vocabulary']:,} different ones"
     return f"an observation of {part.get('environment') or 'its environment'}, size {part['size']}"
+    if part["kind"] == "series":
+        return f"the last {part['length']:,} moments of a series, {len(part['names'])} numbers each"

@@ -21,7 +21,7 @@ from deepen.engine.checkpoint import write_text
 from deepen.errors import Problem
 from deepen.insight import files
 from deepen.insight.ink import colour, percent, picture, shorten, svg, text
-from deepen.spec import Boxes, Category, Image, Mask, Spec
+from deepen.spec import Boxes, Category, Horizon, Image, Mask, Spec
 
 WIDE = 480
 """Pixels of the longer side of a drawn picture with a class."""
@@ -43,6 +43,11 @@ class Drawing:
         self.spec = spec
         self.saved: list[Path] = []
         self._rows: list[Answer] = []
+        if isinstance(spec.output, Horizon):
+            names = files.distinct((Path(one).stem, ".svg") for one in inputs)
+            self.folder = files.room(folder, [*names, *(_numbers(name) for name in names)], "--save")
+            self._names = zip(inputs, names, strict=True)
+            return
         if not isinstance(spec.input, Image):
             self.folder = files.room(folder, [TABLE], "--save")
             return
@@ -56,6 +61,9 @@ class Drawing:
 
     def add(self, answer: Answer) -> None:
         """Draw one answer now; rows of a table wait for `finish`. Raises `Problem`, `OSError`."""
+        if isinstance(self.spec.output, Horizon):
+            self._forecast(answer)
+            return
         if not isinstance(self.spec.input, Image):
             self._rows.append(answer)
             return
@@ -68,9 +76,22 @@ class Drawing:
             masks.mask_png(answer, path.with_name(_mask(path.name)))
             self.saved.append(path.with_name(_mask(path.name)))
 
+    def _forecast(self, answer: Answer) -> None:
+        from deepen.insight import forecasts
+
+        path = self.folder / next(name for one, name in self._names if one == answer["input"])
+        write_text(path, forecasts.drawn(answer))
+        write_text(path.with_name(_numbers(path.name)), forecasts.table(answer))
+        self.saved += [path, path.with_name(_numbers(path.name))]
+
     def finish(self) -> None:
         if self._rows:
             self.saved.append(_table(self.folder / TABLE, self._rows))
+
+
+def _numbers(name: str) -> str:
+    """Not NAME.csv: the table that is forecast may be called so."""
+    return f"{name.removesuffix('.svg')}-forecast.csv"
 
 
 def _mask(name: str) -> str:

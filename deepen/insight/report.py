@@ -74,8 +74,8 @@ class Content:
 
     pictures: Mapping[str, str] = field(default_factory=dict)
     """SVG by name. `loss`, a metric's name, `schedule`, `confusion`, `reliability`, `predicted`, `residuals`,
-    `boundary`, `examples`, `worst`, `classes`, `precision-recall`, `styles`, `progress`, `samples`, `scatter`, `augment`,
-    `sweep` find their place; others follow under the curves."""
+    `boundary`, `examples`, `worst`, `classes`, `precision-recall`, `styles`, `forecasts`, `ahead`, `progress`, `samples`,
+    `series`, `scatter`, `augment`, `sweep` find their place; others follow under the curves."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The recipe's dotted keys with their values."""
     changed: Sequence[str] = ()
@@ -183,9 +183,11 @@ ANSWERS = (
     "classes",
     "precision-recall",
     "styles",
+    "forecasts",
+    "ahead",
     "mistakes",
 )
-DATA = ("samples", "augment", "scatter")
+DATA = ("samples", "series", "augment", "scatter")
 FIRST = ("progress", "written", "loss")
 LAST = ("schedule", "sweep")
 

@@ -1,7 +1,7 @@
-"""Recurrent networks for texts: plain, LSTM and GRU, stacked, read one way or both.
+"""Recurrent networks for texts and series: plain, LSTM and GRU, stacked, read one way or both.
 
-A word is a learnt vector; layer by layer each place sees what came before it (and, read both ways, what comes after); a
-weighted mean over the places answers (Yang et al., 2016, Hierarchical attention networks).
+A word is a learnt vector, a moment of a series its values; layer by layer each place sees what came before it (and, read both
+ways, what comes after); a weighted mean over the places answers (Yang et al., 2016, Hierarchical attention networks).
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from deepen.nn.pooling import Pool, Pooling
 from deepen.nn.recurrent import Cell, Recurrent
-from deepen.nn.suits import answers, positive, share, texts
+from deepen.nn.standing import places, standing
+from deepen.nn.suits import answers, forecasts, positive, share, texts
 from deepen.nn.words import Words
-from deepen.spec import PAD, Spec
+from deepen.spec import PAD, Labels, Series, Spec
 
-SUMMARY = "LSTM: reads a text word by word, both ways (Hochreiter & Schmidhuber, 1997)"
+SUMMARY = "LSTM: reads a text or a series step by step, both ways (Hochreiter & Schmidhuber, 1997)"
 
 PRESETS = {
-    "rnn": {"cell": "rnn", "summary": "plain recurrent network: reads a text word by word (Elman, 1990)"},
+    "rnn": {"cell": "rnn", "summary": "plain recurrent network: reads a text or a series step by step (Elman, 1990)"},
     "lstm": {},
-    "gru": {"cell": "gru", "summary": "GRU: reads a text word by word, an LSTM with fewer gates (Cho et al., 2014)"},
+    "gru": {
+        "cell": "gru",
+        "summary": "GRU: reads a text or a series step by step, an LSTM with fewer gates (Cho et al., 2014)",
+    },
 }
 
 
@@ -31,15 +36,15 @@ class Config:
     cell: Cell = "lstm"
     """rnn, lstm or gru."""
     embedding: int = 128
-    """Numbers that stand for a token."""
+    """Numbers that stand for a token, or for a moment of a series."""
     width: int = 128
     """Units of a layer, in each direction."""
     layers: int = 1
     """Layers on top of each other."""
     bidirectional: bool = True
-    """Whether texts are also read from their end."""
+    """Whether it is also read from the end."""
     pooling: Pooling = "attention"
-    """attention, mean, max or last: how the places of a text become one answer."""
+    """attention, mean, max or last: how the places become one answer."""
     dropout: float = 0.3
     """Share of numbers switched off between the parts at each training step."""
     word_dropout: float = 0.0
@@ -48,35 +53,58 @@ class Config:
 
 @final
 class RNN(nn.Module):
-    """Tokens int64 [B, L] -> [B, width_out]."""
+    """Tokens int64 [B, L], or what is at each moment, float32 [B, L, C] -> [B, width_out]. `words` makes vectors of them. With
+    `each` every place has an answer of its own: [B, L, width_out]."""
 
-    def __init__(self, vocabulary: int, width_out: int, config: Config) -> None:
+    def __init__(self, words: nn.Module, width_out: int, config: Config, *, each: bool = False) -> None:
         super().__init__()
-        self.words = Words(vocabulary, config.embedding, config.word_dropout)
+        self.words = words
         ways = 2 if config.bidirectional else 1
         sizes = [config.embedding] + [ways * config.width] * (config.layers - 1)
         self.layers = nn.ModuleList(
             Recurrent(config.cell, before, config.width, bidirectional=config.bidirectional) for before in sizes
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.pool = Pool(config.pooling, ways * config.width)
+        self.pool = None if each else Pool(config.pooling, ways * config.width)
         self.head = nn.Linear(ways * config.width, width_out)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        there = input != PAD
+        there = input != PAD if input.dim() == 2 else input.new_ones(input.shape[:2], dtype=torch.bool)
         lengths = there.sum(1)
         x = self.words(input)
         for layer in self.layers:
             x = layer(self.dropout(x), lengths)
-        answer: Tensor = self.head(self.dropout(self.pool(x, there)))
+        answer: Tensor = self.head(self.dropout(x if self.pool is None else self.pool(x, there)))
         return answer
 
 
-def build(spec: Spec, config: Config) -> RNN:
-    """Tokens [B, L] -> [B, spec.output.width]."""
-    text, width_out = texts(spec, "rnn"), answers(spec, "rnn")
+@final
+class Forecaster(nn.Module):
+    """[B, L, C] -> [B, H, K]: reads all variates together, each beside its own mean and deviation."""
+
+    def __init__(self, rnn: RNN, at: list[int] | slice) -> None:
+        super().__init__()
+        self.rnn, self.at = rnn, at
+
+    def forward(self, input: Tensor) -> Tensor:
+        mean, deviation = standing(input)
+        answer = self.rnn((input - mean) / deviation)
+        mean, deviation = mean[:, :, self.at], deviation[:, :, self.at]
+        return answer.view(len(input), -1, mean.shape[2]) * deviation + mean
+
+
+def build(spec: Spec, config: Config) -> nn.Module:
+    """Tokens [B, L] -> [B, spec.output.width], for labels [B, L, spec.output.width]; a series [B, L, C] -> [B, spec.output.length, spec.output.width]."""
     positive("width", config.width)
     positive("layers", config.layers)
     share("dropout", config.dropout)
-    return RNN(text.vocabulary, width_out, config)
+    if isinstance(spec.input, Series):
+        series, horizon = forecasts(spec, "rnn")
+        positive("embedding", config.embedding)
+        share("word_dropout", config.word_dropout)
+        rnn = RNN(nn.Linear(len(series.names), config.embedding), horizon.length * horizon.width, config)
+        return Forecaster(rnn, places(horizon.names, series.names))
+    text, each = texts(spec, "rnn"), isinstance(spec.output, Labels)
+    width_out = spec.output.width if each else answers(spec, "rnn")
+    return RNN(Words(text.vocabulary, config.embedding, config.word_dropout), width_out, config, each=each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepen.errors import Misuse, Problem
-from deepen.spec import Boxes, Category, Horizon, Image, Labels, Mask, Sentence, Spec, Text, Tokens
+from deepen.spec import Audio, Boxes, Category, Horizon, Image, Labels, Mask, Sentence, Series, Spec, Text, Tokens
 
 FOR_TEXTS = "bag, textcnn or lstm"
 """Models that say one thing of a text."""
@@ -106,3 +106,13 @@ def positive(key: str, *values: float) -> None:
     if any(value <= 0 for value in values):
         given = ",".join(f"{value:g}" for value in values)
         raise Misuse(f"model.{key}={given} is not usable: expected only numbers above zero.")
+def forecasts(spec: Spec, model: str) -> tuple[Series, Horizon]:
+    """The past of a series and what is asked of its future; raises `Problem` when the data is something else."""
+    if not isinstance(spec.input, Series) or not isinstance(spec.output, Horizon):
+        raise Problem(
+            f"Model '{model}' goes on with a series and this data is none: name a table with a column of equally spaced times, or "
+            "choose another model; `deepen list` has them."
+        )
+    return spec.input, spec.output
+
+

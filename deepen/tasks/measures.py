@@ -30,6 +30,11 @@ class Weighted(ABC):
         """One row per sample, where several were scored of some: what is resampled has to be independent."""
         return rows
 
+    def blocks(self, rows: Rows) -> Rows:
+        """Sums over neighbouring rows where neighbours are alike: resampled one by one, they would look more certain than they
+        are."""
+        return rows
+
     @abstractmethod
     def weighted(self, rows: Rows, weights: Tensor) -> dict[str, Tensor]:
         """Metrics [R] by name, one for each row of `weights` [R, N]."""
@@ -43,6 +48,7 @@ def intervals(
     The same seed gives the same interval. Metrics that are undefined on the rows are left out.
     """
     rows = independent(task, rows)
+    rows = task.blocks(rows) if isinstance(task, Weighted) else rows
     count = len(next(iter(rows.values())))
     if count < 2:
         return {}

@@ -19,7 +19,7 @@ from deepen.data.sentences import TextPreprocess
 from deepen.data.tokenizer import Characters
 from deepen.errors import Problem
 from deepen.fields import documentation
-from deepen.spec import Action, Boxes, Category, Image, Mask, Nothing, Observation, Quantity, Spec, Table, Text, Tokens
+from deepen.spec import Action, Boxes, Category, Horizon, Image, Mask, Nothing, Observation, Quantity, Series, Spec, Table, Text, Tokens
 from deepen.tasks.base import Acting, Answers, Places, Reads, Supervised, Task, Writes
 from deepen.tasks.measures import Weighted, intervals
 from tests.samples.drawing import scene
@@ -35,6 +35,7 @@ SPECS = [
     Spec(Image(3, 32, 32), Mask(("ground", "dark", "bright"))),
     Spec(Text(6, 9), Category(("a", "b"))),
     Spec(Text(6, 9), Tokens(9)),
+    Spec(Series(8, ("x", "y")), Horizon(3, ("y",), (1.0,), (2.0,))),
     Spec(Observation((4,), "CartPole-v1"), Action(("0", "1"))),
 ]
 
@@ -124,6 +125,8 @@ def some_samples(spec: Spec) -> dict[str, Tensor]:
         target = words % 8 + 1 if isinstance(spec.output, Tokens) else words.eq(3).any(1).long()
         return {"input": words, "target": target}
     inputs = torch.randn(60, *spec.input.shape, generator=torch.Generator().manual_seed(1))
+    if isinstance(spec.output, Horizon):
+        return {"input": inputs, "target": inputs[:, 2:5, 1:]}
     if isinstance(spec.output, Category):
         return {"input": inputs, "target": inputs.flatten(1)[:, :2].sum(1).gt(0).long()}
     return {"input": inputs, "target": inputs.flatten(1)[:, : spec.output.width] * 2 + 1}

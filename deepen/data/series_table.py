@@ -1,0 +1,199 @@
+"""A table that is a series: a column of equally spaced times, each of them once, and numbers beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepen.data import clock as clocks
+from deepen.data import series
+from deepen.data.cells import is_missing, numbers
+from deepen.data.dataset import Dataset, Finding
+from deepen.data.detect import notation_of
+from deepen.data.reading import ENDINGS, RawTable, ending, peek_table, read_table
+from deepen.data.series import Config, onto_grid
+from deepen.data.tables import open_table
+from deepen.errors import Misuse, Problem, did_you_mean
+from deepen.recipe import Data
+
+SUMMARY = "your series: a table with a column of equally spaced times and columns of numbers"
+TASK = "forecast"
+LEAST = 30
+"""Rows below which a table with dates is taken for one by itself."""
+AS_ROWS = "leave the order of time out of it with `--as regress` or `--as classify`"
+
+
+def recognise(source: str) -> str | None:
+    """Why `source` is a series, or None: one column of times that rise (or fall) from row to row at equal distances, and nothing
+    but numbers beside it."""
+    if ending(source) not in ENDINGS or not Path(source).is_file():
+        return None
+    try:
+        # Most tables are none of this by their first rows; those of several series, one after the other, only as a whole.
+        if _seen(peek_table(source)) is None:
+            return None
+        table = read_table(source, skip_bad=True)
+    except Problem:
+        return None  # what is wrong with it is said by who reads all of it
+    found = _seen(table)
+    if found is None or len(table.lines) < LEAST:
+        return None
+    return f"a series, by '{found[0]}' whose times are {found[1].spacing} apart; `--as regress` or `--as classify` reads it as rows"
+
+
+def asked(source: str) -> str | None:
+    """Why a table is read as a series where a forecast was asked for, or None where `source` is none."""
+    return "a table, read as a series since a forecast was asked for" if ending(source) in ENDINGS else None
+
+
+def _seen(table: RawTable) -> tuple[str, clocks.Clock] | None:
+    """The column of times and their clock, of a table that is plainly a series."""
+    times = [name for name, cells in table.columns.items() if _is_time(cells)]
+    if len(times) != 1 or len(table.columns) < 2:
+        return None
+    if not all(_is_number(cells) for name, cells in table.columns.items() if name != times[0]):
+        return None
+    moments = clocks.read(table.columns[times[0]])
+    if moments is None or not (way := clocks.direction(moments.values)):
+        return None
+    try:
+        return times[0], clocks.fit(replace(moments, values=moments.values[::way]))
+    except clocks.IrregularError:
+        return None
+
+
+def _is_time(cells: Sequence[Any]) -> bool:
+    """Told by the first cells: a column that is none is not read to its end."""
+    return clocks.read(cells[:20]) is not None and not _is_number(cells[:20])
+
+
+def _is_number(cells: Sequence[Any]) -> bool:
+    """Whether a column holds numbers, and at least one."""
+    if all(is_missing(cell) for cell in cells):
+        return False
+    return not numbers(cells, notation_of(cells, ()))[1]
+
+
+def load(source: str, options: Data, seed: int) -> Dataset:
+    """Read the series at the path `source`.
+
+    Raises `Problem` for a file that cannot be read or is no series, `Misuse` for an unknown column.
+    """
+    config = options if isinstance(options, Config) else Config(**vars(options))
+    table = open_table(source, config)
+    path = Path(source)
+    time, facts = _time_of(source, table, config.time)
+    values, names, notations, findings = _numbers_of(table, time, config)
+    if time is None:
+        clock = clocks.Clock("numbers", 1.0, 1.0)
+    else:
+        moments = clocks.read(table.columns[time], plain=True)
+        assert moments is not None
+        order, told = _order(source, table, time, moments.values)
+        findings += told
+        moments, values = replace(moments, values=moments.values[order]), values[order]
+        try:
+            clock = clocks.fit(moments)
+        except clocks.IrregularError as error:
+            raise Problem(
+                f"The times in '{time}' of {source} are not equally spaced: {error}. Bring them to equal distances first, or "
+                f"{AS_ROWS}."
+            ) from None
+        values = onto_grid(values, clock.places(moments))
+        facts = [*facts, f"The times stand in '{time}'."]
+    return series.build(
+        path.name.removesuffix(".gz").rsplit(".", 1)[0],
+        values,
+        names,
+        clock,
+        config,
+        seed,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        time=time,
+        notations=notations,
+        facts=[*table.facts, *facts],
+        findings=findings,
+        bad=table.bad,
+        header=table.header,
+    )
+
+
+def _time_of(source: str, table: RawTable, named: str | None) -> tuple[str | None, list[str]]:
+    """The column of times, and what is said where there is none."""
+    if named is not None:
+        if named not in table.columns:
+            hint = did_you_mean(named, list(table.columns))
+            raise Misuse(f"data.time={named} names no column.{hint} Columns: {', '.join(table.columns)}.")
+        if clocks.read(table.columns[named], plain=True) is None:
+            raise Problem(f"data.time={named}: {source}, {_no_time(table, named)}.")
+        return named, []
+    times = [name for name, cells in table.columns.items() if clocks.read(cells) is not None]
+    if len(times) > 1:
+        raise Misuse(f"{source} has several columns of times ({', '.join(times)}): name one with data.time=COLUMN.")
+    if times:
+        return times[0], []
+    almost = [name for name, cells in table.columns.items() if _is_time(cells)]
+    if almost:
+        raise Problem(f"{source}: '{almost[0]}' looks like the times of a series, but {_no_time(table, almost[0])}.")
+    return None, ["No column holds times: rows are taken to follow each other at equal distances, as they stand."]
+
+
+def _no_time(table: RawTable, name: str) -> str:
+    """Which cell of a column is no time."""
+    cells = table.columns[name]
+    for row, cell in enumerate(cells):
+        if clocks.read([cell], plain=True) is None:
+            return (
+                f"line {table.lines[row]} holds {cell!r}, where a time such as 2024-01-31 15:00 or a number is expected"
+            )
+    return "its cells are not all written in the same way"
+
+
+def _order(source: str, table: RawTable, time: str, values: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
+    """The rows in the order of time. Raises `Problem` where two are of the same moment."""
+    order = np.argsort(values, kind="stable")
+    same = np.flatnonzero(np.diff(values[order]) == 0)
+    if len(same):
+        first, second = (int(order[same[0] + more]) for more in (0, 1))
+        raise Problem(
+            f"'{time}' of {source} holds {table.columns[time][first]} in line {table.lines[first]} and again in line "
+            f"{table.lines[second]} ({len(same):,} repeated in all): a series has one row for each moment. Sum up or average such "
+            f"rows, or {AS_ROWS}."
+        )
+    if clocks.direction(values) == 0:
+        text = f"The rows of {source} are not in the order of '{time}': they were sorted."
+        return order, [Finding("warning", "unsorted-times", text, "Look whether the times are right.")]
+    return order, []
+
+
+def _numbers_of(
+    table: RawTable, time: str | None, config: Config
+) -> tuple[np.ndarray, list[str], list[str], list[Finding]]:
+    """The columns of numbers, float64 [N, C], their names, how they are written, and which columns are left out."""
+    found, names, notations, findings = [], [], [], []
+    for name, cells in table.columns.items():
+        if name == time:
+            continue
+        notation = notation_of(cells, config.missing)
+        values, wrong = numbers(cells, notation, config.missing)
+        if len(wrong) > 0.2 * len(cells) or not np.isfinite(values).any():
+            what = "texts" if wrong else "no value"
+            text = f"Column '{name}' holds {what} and no numbers: it is left out."
+            findings.append(Finding("note", "left-out-column", text))
+            continue
+        if wrong:
+            raise Problem(
+                f"{table.origin(wrong[0])}: column '{name}' holds {cells[wrong[0]]!r} where a number is expected. If it stands for a "
+                f"missing one, data.missing={cells[wrong[0]]} says so."
+            )
+        found.append(values)
+        names.append(name)
+        notations.append(notation)
+    if not found:
+        raise Problem("The table has no column of numbers beside its times: there is nothing to forecast.")
+    return np.stack(found, axis=1), names, notations, findings
