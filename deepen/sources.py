@@ -75,14 +75,6 @@ def without_pictures(entry: registry.Entry) -> bool:
     return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
 
 
-def refuse_weights(name: str) -> Misuse:
-    """What is said to who asks for pretrained weights on data that has neither pictures nor texts."""
-    return Misuse(f"All pretrained weights are for pictures or texts and {name} has neither: leave --pretrained out.")
-
-
-def load(
-    source: str,
-    settings: Mapping[str, Any],
 def longest_text(entry: registry.Entry) -> int | None:
     """Tokens that are read at once with weights of others, which mostly know what to do with more; None for data that holds
     no texts."""
@@ -92,6 +84,14 @@ def longest_text(entry: registry.Entry) -> int | None:
     )
 
 
+def refuse_weights(name: str) -> Misuse:
+    """What is said to who asks for pretrained weights on data that has neither pictures nor texts."""
+    return Misuse(f"All pretrained weights are for pictures or texts and {name} has neither: leave --pretrained out.")
+
+
+def load(
+    source: str,
+    settings: Mapping[str, Any],
     expected: Mapping[str, Any] | None = None,
     found: tuple[registry.Entry, str] | None = None,
 ) -> tuple[Dataset, Recipe, str]:
@@ -128,6 +128,11 @@ def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
             raise Misuse(
                 f"{key}={values[key]} has no meaning for {dataset.name}, whose data comes from acting: leave it out."
             )
+        if key in OF_TOKENS and values.get("data.tokenizer") is not None:
+            raise Misuse(
+                f"{key}={recipes.as_text(values[key])} is for a tokenizer that is fitted on the texts, and they are cut as "
+                f"{values['data.tokenizer']} says: leave it out."
+            )
         if key not in OF_PICTURES or values[key] is None:
             continue
         if not isinstance(seen, Image):
@@ -136,11 +141,6 @@ def _heeded(dataset: Dataset, draft: Recipe, chosen: list[str]) -> None:
             )
         if key in ("data.size", "data.channels") and values[key] != (
             max(seen.height, seen.width) if key == "data.size" else seen.channels
-        if key in OF_TOKENS and values.get("data.tokenizer") is not None:
-            raise Misuse(
-                f"{key}={recipes.as_text(values[key])} is for a tokenizer that is fitted on the texts, and they are cut as "
-                f"{values['data.tokenizer']} says: leave it out."
-            )
         ):
             raise Misuse(
                 f"{key}={values[key]} cannot be followed: {dataset.name} stays {seen.height}x{seen.width}x{seen.channels}."
