@@ -13,9 +13,10 @@ from deepen.data.augment import off
 from deepen.engine import features, lr_finder, plan
 from deepen.engine.trial import trial_of
 from deepen.errors import Misuse
-from deepen.nn.backbone import Backbone
+from deepen.nn.headed import Headed
 from deepen.prepare import Prepared, loader_of
 from deepen.recipe import Recipe
+from deepen.spec import Labels, Tokens
 from deepen.tasks.base import Supervised
 
 TIME_MARGIN = 0.97
@@ -83,11 +84,14 @@ def settle(prepared: Prepared) -> Settled:
 
 
 def keep_features(prepared: Prepared) -> None:
-    """Where only the head learns and its pictures never change: let it learn from what the body makes of them, computed once."""
+    """Where only the head learns and its samples never change: let it learn from what the body makes of them, computed once."""
     recipe, network = prepared.recipe, prepared.model
     if recipe.transfer.mode != "head" or recipe.fit.epochs == 0:
         return
-    if not isinstance(network, Backbone) or not isinstance(prepared.task, Supervised):
+    if not isinstance(network, Headed) or not isinstance(prepared.task, Supervised):
+        return
+    if isinstance(prepared.task.spec.output, Tokens | Labels):
+        prepared.working = "the body works in each step, since each place of a text is asked"
         return
     if not off(recipe.augment):
         prepared.working = "the body works in each step, since augmentation changes the pictures"

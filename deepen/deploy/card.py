@@ -39,13 +39,17 @@ def _of_others(facts: dict[str, Any]) -> str:
     """Of weights that were trained elsewhere: nothing was measured here."""
     names = facts["spec"]["output"]["names"]
     seen = facts["preprocess"]
-    scaled = f"the shorter side scaled to {seen['resize'] or seen['height']}, the centre cut out"
+    how = ""
+    if "mean" in seen:
+        scaled = f"the shorter side scaled to {seen['resize'] or seen['height']}, the centre cut out"
+        how = f"; {scaled}, less {seen['mean']}, divided by {seen['std']}"
+    classes = f"{len(names):,} classes ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})" if names else "tokens"
     lines = [
         f"# {facts['model']['name']} from {facts['converted']}",
         "",
         f"- Task: {facts['task']['name']}",
-        f"- Takes: {_fields(facts['spec']['input'])}; {scaled}, less {seen['mean']}, divided by {seen['std']}",
-        f"- Answers with: {len(names):,} classes ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})",
+        f"- Takes: {_fields(facts['spec']['input'])}{how}",
+        f"- Answers with: {classes}",
         f"- Weights: {facts['converted']} (file SHA-256 {facts['digest'][:16]}...), {100 * facts['matched']:.4g} % matched",
         *([f"- Never trained, at random: {', '.join(facts['untrained'])}"] if facts.get("untrained") else []),
         f"- Parameters: {facts['parameters']:,}",

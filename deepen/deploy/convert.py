@@ -14,12 +14,15 @@ from deepen import recipe as recipes
 from deepen import registry
 from deepen.data.pixels import ImagePreprocess
 from deepen.deploy import bundle
+from deepen.deploy.convert_texts import as_bundle
 from deepen.errors import Misuse, Problem
 from deepen.nn.borrowed import preset, sketched
 from deepen.pretrained import files
 from deepen.pretrained.find import IMAGENET, find
+from deepen.pretrained.hub import PREFIX
 from deepen.pretrained.load import channels_of, check_finite, classes_of, load, not_in
 from deepen.pretrained.stem import stem_of
+from deepen.pretrained.texts import reads_texts
 from deepen.pretrained.weights import Weights
 from deepen.randomness import generator, reseed
 from deepen.recipe import as_text
@@ -80,6 +83,11 @@ def convert(
     shown = shown or Shown()
     if out.exists():
         raise Misuse(f"{out} exists already: name another place with --out, or delete it first.")
+    weights = None
+    if reads_texts(source) or (source.startswith(PREFIX) and model is None and out.suffix != ENDING):
+        weights = find(source, "")
+        if weights.reader is not None:
+            return _of_texts(weights, shown, model, out, allow_partial)
     if model is None and out.suffix != ENDING:
         raise Misuse(
             f"--out {out} is not understood: expected a name that ends in {ENDING}, or with --model NAME a folder for a bundle."
@@ -98,9 +106,37 @@ def convert(
         raise Misuse(
             "imagenet stands for the weights of many networks: name one with --model, such as --model resnet18."
         )
-    weights = find(source, model or "")
+    weights = weights or find(source, model or "")
+    if weights.reader is not None:
+        return _of_texts(weights, shown, model, out, allow_partial)
     seen = _seen(weights, shown)
     return _as_file(weights, seen, out) if model is None else _as_bundle(weights, seen, model, out, allow_partial)
+
+
+def _of_texts(weights: Weights, shown: Shown, model: str | None, out: Path, allow_partial: bool) -> Converted:
+    reader = weights.reader
+    assert reader is not None
+    given = [f"--{name}" for name, value in vars(shown).items() if value is not None]
+    if given:
+        raise Misuse(f"{' and '.join(given)} is for pictures and {weights.origin} reads texts: leave it out.")
+    if (Path(reader.tokenizer) / "bundle.json").is_file():
+        raise Misuse(
+            f"{weights.origin} is a bundle already, or a run that holds one in its folder model: use it as it is."
+        )
+    if model is not None and registry.find("model", model).load() is not registry.find("model", reader.model).load():
+        raise Misuse(
+            f"{weights.origin} holds '{reader.model}' and --model {model} is another network: leave --model out."
+        )
+    if out.suffix == ENDING:
+        raise Misuse(
+            f"--out {out}: weights that read texts are of no use without their tokenizer, and a bundle holds both, which is a "
+            f"folder. Leave out {ENDING}."
+        )
+    network, loaded, layers = as_bundle(weights, reader, out, allow_partial=allow_partial)
+    state = network.state_dict()
+    numbers = sum(value.numel() for value in state.values())
+    sentence = f"{loaded.sentence} Never trained, at random: {', '.join(layers)}." if layers else loaded.sentence
+    return Converted(out, "bundle", len(state), numbers, loaded.share, sentence)
 
 
 def _seen(weights: Weights, shown: Shown) -> Weights:

@@ -1,7 +1,7 @@
-"""What a frozen body makes of pictures, computed once and kept on disk: a head then learns in seconds.
+"""What a frozen body makes of pictures or texts, computed once and kept on disk: a head then learns in seconds.
 
 An entry of the cache is a folder of a split's features, float32, and a manifest with its checksum, under a digest of
-everything that they are a function of: the rows of the pictures, how they become tensors, the body's weights, the file that its
+everything that they are a function of: the rows of the samples, how they become tensors, the body's weights, the file that its
 class is written in, and the versions of Deepen and torch. The test split never comes here.
 """
 
@@ -32,7 +32,7 @@ from deepen.data.progress import report
 from deepen.engine import mode
 from deepen.engine.checkpoint import DamageError, verify, write_folder
 from deepen.engine.device import describe
-from deepen.nn.backbone import Backbone
+from deepen.nn.headed import Headed
 from deepen.version import VERSION as DEEPEN
 
 VERSION = 1
@@ -50,7 +50,7 @@ FILE = "features.safetensors"
 class Features:
     """The splits of a data set as the head of a network sees them."""
 
-    network: Backbone
+    network: Headed
     """The whole of it."""
     train: Columns
     validation: Columns
@@ -58,21 +58,20 @@ class Features:
     told: str
     """What was computed or found, for people."""
 
-    def whole(self, head: nn.Module) -> Backbone:
+    def whole(self, head: nn.Module) -> Headed:
         """The network with this head: what is shipped."""
         self.network.set_submodule(self.network.head_name, head)
         return self.network
 
 
-def size_of(network: Backbone, dataset: Dataset, device: torch.device) -> int:
-    """Bytes that the features of training and validation pictures take."""
-    pixels = dataset.preprocess.tensor(dataset.train.take(torch.zeros(1, dtype=torch.int64))["input"])
-    one = _answer(network, pixels.to(device))
+def size_of(network: Headed, dataset: Dataset, device: torch.device) -> int:
+    """Bytes that the features of training and validation samples take."""
+    one = _answer(network, dataset.preprocess.tensor(dataset.train.between(0, 1)["input"]).to(device))
     return one.numel() * 4 * (len(dataset.train) + len(dataset.validation))
 
 
-def features_of(network: Backbone, dataset: Dataset, device: torch.device) -> Features:
-    """The features of training and validation pictures, from the cache where they have been computed before."""
+def features_of(network: Headed, dataset: Dataset, device: torch.device) -> Features:
+    """The features of training and validation samples, from the cache where they have been computed before."""
     body = _digest_of(network, dataset.preprocess, device)
     found = [
         _split(network, columns, dataset.preprocess, device, body) for columns in (dataset.train, dataset.validation)
@@ -80,7 +79,7 @@ def features_of(network: Backbone, dataset: Dataset, device: torch.device) -> Fe
     (train, fresh, unkept), (validation, *_) = found
     count, size = len(train) + len(validation), sum(part.numel() * 4 for part, *_ in found)
     how = "computed once" if fresh else "found as they were computed before"
-    told = f"features of {count:,} pictures ({size / 2**20:,.0f} MB) {how}: the body has no further work to do"
+    told = f"features of {count:,} samples ({size / 2**20:,.0f} MB) {how}: the body has no further work to do"
     if unkept:
         told += f"; they could not be kept for the next time ({unkept})"
     return Features(
@@ -97,12 +96,12 @@ def _with(columns: Columns, features: Tensor) -> Columns:
 
 
 def _split(
-    network: Backbone, columns: Columns, preprocess: Preprocess, device: torch.device, body: bytes
+    network: Headed, columns: Columns, preprocess: Preprocess, device: torch.device, body: bytes
 ) -> tuple[Tensor, bool, str]:
     """Features float32 [N, ...] on the CPU, whether they were computed now, and why they could not be kept."""
     digest = hashlib.sha256(body)
     for start in range(0, len(columns), BATCH):
-        digest.update(_bytes(columns["input"][start : start + BATCH]))
+        digest.update(_bytes(columns.between(start, start + BATCH)["input"]))
     entry = cache_folder() / "features" / digest.hexdigest()[:32]
     with suppress(DamageError, OSError):
         verify(entry)
@@ -117,7 +116,7 @@ def _split(
     return features, True, ""
 
 
-def _computed(network: Backbone, columns: Columns, preprocess: Preprocess, device: torch.device) -> Tensor:
+def _computed(network: Headed, columns: Columns, preprocess: Preprocess, device: torch.device) -> Tensor:
     features, done = None, 0
     for batch in in_order(columns, preprocess, batch_size=BATCH, device=device):
         answered = _answer(network, batch["input"])
@@ -131,13 +130,13 @@ def _computed(network: Backbone, columns: Columns, preprocess: Preprocess, devic
 
 
 @torch.no_grad()
-def _answer(network: Backbone, pixels: Tensor) -> Tensor:
+def _answer(network: Headed, input: Tensor) -> Tensor:
     """float32 on the CPU, in evaluation mode and without the memory formats that a plan may bring."""
     with mode.evaluating(network):
-        return network.body(pixels).float().cpu().contiguous()
+        return network.body(input).float().cpu().contiguous()
 
 
-def _digest_of(network: Backbone, preprocess: Preprocess, device: torch.device) -> bytes:
+def _digest_of(network: Headed, preprocess: Preprocess, device: torch.device) -> bytes:
     """Of everything but the pictures. Threads and processor decide in which order products are added up."""
     answering = {id(value) for value in network.head.state_dict(keep_vars=True).values()}
     weights = {k: v for k, v in network.state_dict(keep_vars=True).items() if id(v) not in answering}

@@ -7,7 +7,7 @@ pieces of words, `bits_per_character` is what may be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 from deepen.data.dataset import Columns
 from deepen.data.preprocess import Preprocess
 from deepen.data.sentences import TextPreprocess
-from deepen.data.tokenizer import REPLACEMENT, SPECIAL, UNKNOWN
+from deepen.data.tokenizer import BEGIN, END, REPLACEMENT, SPECIAL, UNKNOWN
 from deepen.errors import Misuse, Problem
 from deepen.spec import PAD, Spec, Text, Tokens
 from deepen.tasks.base import Batch, Continues, Goal, Rows, Supervised, Writes, Writing
@@ -26,6 +26,9 @@ from deepen.tasks.measures import Weighted, mean, once
 
 SUMMARY = "learns how a text goes on, token by token"
 
+SEAM = 8
+"""Tokens of a prompt that are looked at to tell what follows: the first piece of a text may be told otherwise than the same
+piece within it."""
 PIECE = 4096
 """Windows whose tokens are counted at once."""
 
@@ -130,18 +133,25 @@ class Language(Supervised, Weighted, Writes):
             raise Problem(f"{type(model).__name__} cannot go on with a text: choose --model gpt.")
         device = next(model.parameters()).device
         draws = torch.Generator(device=device).manual_seed(writing.seed)
-        held = preprocess.tokenizer.encode([prompt])[0].tolist() if prompt else []
+        tokenizer = preprocess.tokenizer
+        first = BEGIN if BEGIN in tokenizer.marks else UNKNOWN
+        held = [*preprocess.frame[0], *tokenizer.encode([prompt])[0].tolist()] if prompt else [first]
+        tail = held[-SEAM:]
+        seam = tokenizer.decode(tail)
+        ends = [token for token in (BEGIN, END) if token in tokenizer.marks]
         written: list[int] = []
         told = ""
-        caches, fresh = model.begin(), (held or [UNKNOWN])[-self.length :]
+        caches, fresh = model.begin(), held[-self.length :]
         for _ in range(writing.tokens):
             if caches[0].filled + len(fresh) > self.length:  # what lies furthest back is forgotten
                 caches, fresh = model.begin(), [*held, *written][-(self.length // 2) :]
             logits = model.go_on(torch.tensor([fresh], device=device), caches)[0].float()
-            token = int(drawn(logits, writing, draws))
+            token = int(drawn(logits, writing, draws, ends))
+            if token in ends:
+                break
             written.append(token)
             fresh = [token]
-            text = preprocess.tokenizer.decode(written)
+            text = tokenizer.decode([*tail, *written])[len(seam) :]
             whole, ended = until(text, writing.stop)
             # What may yet turn into the stop, or is half of a character, is not shown before that is known.
             sure = whole if ended else whole[: len(whole) - len(writing.stop or " ") + 1]
@@ -150,7 +160,7 @@ class Language(Supervised, Weighted, Writes):
                 told = sure
             if ended:
                 return
-        yield until(preprocess.tokenizer.decode(written), writing.stop)[0][len(told) :]
+        yield until(tokenizer.decode([*tail, *written])[len(seam) :], writing.stop)[0][len(told) :]
 
 
 def until(text: str, stop: str | None) -> tuple[str, bool]:
@@ -159,11 +169,13 @@ def until(text: str, stop: str | None) -> tuple[str, bool]:
     return before, bool(found)
 
 
-def drawn(logits: Tensor, writing: Writing, draws: torch.Generator) -> Tensor:
+def drawn(logits: Tensor, writing: Writing, draws: torch.Generator, ends: Sequence[int] = ()) -> Tensor:
     """A token for logits [V]: the likeliest at temperature 0, else one of the `top_k` likeliest, or of those that together
-    hold `top_p` of the chance (Holtzman et al., 2020). What fills up is never written."""
+    hold `top_p` of the chance (Holtzman et al., 2020). What fills up is never written; `ends` are tokens that end a text."""
+    kept = logits[list(ends)]
     logits = logits.clone()
     logits[: len(SPECIAL)] = -torch.inf
+    logits[list(ends)] = kept
     if writing.temperature == 0:
         return logits.argmax()
     logits = logits / writing.temperature
