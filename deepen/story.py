@@ -34,6 +34,7 @@ from deepen.spec import Boxes, Category, Image, Labels, Mask, Quantity, Series, 
 from deepen.tasks.base import Places, Rows, Task, Transforms, Writes
 from deepen.tasks.forecast import Forecast
 from deepen.tasks.measures import intervals
+from deepen.tasks.tag import Tag
 
 NINE = 9
 VARIANTS = 6
@@ -141,6 +142,10 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         points, classes = train["input"].numpy(), train["target"].numpy()
         x, y = spec.input.columns
         return {"scatter": pictures.scatter(points, classes, spec.output.names, (x, y), title="Training samples")}
+    if isinstance(spec.output, Labels):
+        from deepen.insight import tags
+
+        return {"samples": tags.samples(dataset, some)}
     if isinstance(dataset.preprocess, TextPreprocess):
         seen = list(map(dataset.preprocess.shown, some["input"]))
         if isinstance(spec.output, Tokens):
@@ -194,6 +199,10 @@ def _in_pictures(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
         from deepen.insight import masks
 
         return masks.told(dataset, rows, model.module, model.task)
+    if isinstance(model.task, Tag):
+        from deepen.insight import tags
+
+        return tags.told(dataset, rows, model.module, model.task)
     if isinstance(model.task, Transforms):
         from deepen.insight import stylised
 

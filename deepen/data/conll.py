@@ -1,7 +1,8 @@
 """Files of words with labels as CoNLL's shared tasks have them: a word a line, an empty line behind each sentence.
 
 Two forms: columns between blanks or tabs, as many in every line, with -DOCSTART- between documents (CoNLL-2003); and CoNLL-U
-(Nivre et al., 2016) with ten columns between tabs, comments, words that are cut further ("1-2") and words that nobody wrote ("1.1").
+(Nivre et al., 2016) with ten columns between tabs, comments, words that are cut further ("1-2") and words that
+nobody wrote ("1.1").
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ KINDS = {
     "array": "deepen.data.arrays",
     "text": "deepen.data.sentences",
     "pair": "deepen.data.paired",
+    "tagged": "deepen.data.tagging",
+    "audio": "deepen.data.sound",
 }
 
     "series": "deepen.data.lookback",
@@ -64,9 +66,9 @@ class Preprocess(ABC):
     def encode(self, items: Sequence[Any]) -> Tensor:
         """Raw items as stored rows [N, ...]. Raises `Problem` naming the item and what was expected of it."""
 
-    def pieces(self, items: Sequence[Any]) -> Iterator[tuple[Tensor, list[Frame]]]:
-        """Stored rows [n, ...] of all items in their order, some at a time, for prediction; with a frame for each row where
-        answers lie in the picture, and with none elsewhere."""
+    def pieces(self, items: Sequence[Any]) -> Iterator[tuple[Tensor, list[Any]]]:
+        """Stored rows [n, ...] of all items in their order, some at a time, for prediction; with what says where each row lies in
+        its item where answers do (a `Frame` in a picture, a `Passage` in a text), and with none elsewhere."""
         for start in range(0, len(items), BATCH):
             yield self.encode(items[start : start + BATCH]), []
 

@@ -12,6 +12,7 @@ from deepen.recipe import Data
 
 SUMMARY = "your running text: a .txt file, or a folder of them"
 Config = running.Config
+GENERAL = True
 ENDINGS = (".txt", ".text", ".md", ".txt.gz")
 
 

@@ -1,5 +1,6 @@
 """What each name in a program is: the sources of Python's own library, which every install has, with the kinds that its own
-parser finds. A class, a function or a parameter is often told by its form and its neighbours, and sometimes only by a line far above.
+parser finds. A class, a function or a parameter is often told by its form and its neighbours, and sometimes only by a line far
+above.
 """
 
 from __future__ import annotations

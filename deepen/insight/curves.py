@@ -22,7 +22,8 @@ Log = Sequence[Mapping[str, Any]]
 SHARES = frozenset(
     {
         *("accuracy", "balanced_accuracy", "top5_accuracy", "precision", "recall"),
-        *("told_apart", "pixel_accuracy", "mean_accuracy", "miou", "iou"),
+        *("word_error_rate", "character_error_rate", "exact"),
+        *("unseen_accuracy", "told_apart", "pixel_accuracy", "mean_accuracy", "miou", "iou"),
     }
 )
 """Metrics that people say in per cent, and those of one class, as `iou/car`."""

@@ -139,12 +139,17 @@ def _classes(shown: Pictures.Image, answer: Answer) -> str:
 def _table(path: Path, answers: Sequence[Answer]) -> Path:
     """A line per row: what it is called, the answer, and how sure it is."""
     lines = io.StringIO(newline="")
-    rows = [_flat(answer) for answer in answers]
+    rows = [row for answer in answers for row in (_tags(answer) if "tags" in answer else [_flat(answer)])]
     writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, lines.getvalue())
     return path
+
+
+def _tags(answer: Answer) -> list[dict[str, Any]]:
+    """A line per word of a text."""
+    return [{"input": answer["input"], **tag} for tag in answer["tags"]] or [{"input": answer["input"]}]
 
 
 def _flat(answer: Answer) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deepen.insight.curves import plain, shown, words
 from deepen.insight.ink import number, percent, several
-from deepen.spec import Action, Boxes, Category, Mask, Nothing, Output, Tokens
+from deepen.spec import Action, Boxes, Category, Horizon, Labels, Mask, Nothing, Output, Tokens
 from deepen.tasks.base import Rival
 
 METRICS = {
@@ -62,6 +62,30 @@ ALIASES = {"ece": "calibration_error", "f1_macro": "macro_f1", "cross_entropy": 
 
 PICTURES = {
     "loss": "What training makes small. While both fall, it learns; where validation rises and training still falls, "
+OF_LABELS = {
+    "accuracy": "The share of words whose label was named rightly.",
+    "unseen_accuracy": "The same over the words that no training sentence has.",
+    "macro_f1": "The mean over the labels of the F1 score, which asks both that a label is found and that it is not said in vain; "
+    "1 is best.",
+    "f1": "The harmonic mean of precision and recall: 1 is best. Only what is found whole, and of the right kind, counts.",
+    "precision": "Of what was said to be there, the share that is, from its first to its last word.",
+    "recall": "Of what is there, the share that was found, from its first to its last word.",
+    "loss": "The surprise at the true labels: the mean over the words of −ln(the probability given to them); 0 is best.",
+}
+"""The same where words have labels."""
+
+OF_ONE = {
+    "rmse": "The typical error of this one in its own units, large errors weighing more.",
+    "mae": "The mean error of this one in its own units, either way.",
+}
+"""Of one of several targets, as `mae/load`: the metric itself is then over all of them."""
+SCALED = {
+    "mse": "The mean squared error over all that is forecast, each in deviations of its training part; 1 is about what its mean "
+    "would give.",
+    "mae": "The mean error over all that is forecast, each in deviations of its training part.",
+}
+"""Of forecasts, which may be of several variates in units of their own."""
+
     "it learns by heart.",
     "schedule": "The learning rate: how far one step goes. Large at first to get far, small at the end to settle.",
     "confusion": "Blue is right, orange is wrong; a strong orange square is a pair of classes that it mixes up.",
@@ -111,6 +135,10 @@ def caption(picture: str) -> str:
 
 def beside(rival: Rival | None, goal: str, better: str, metrics: Mapping[str, float]) -> str:
     """What a cheap method of another kind reaches, as a further sentence of the headline."""
+    if isinstance(output, Labels) and name in OF_LABELS:
+        return OF_LABELS[name]
+    if isinstance(output, Horizon):
+        return (OF_ONE if "/" in metric else SCALED).get(name, METRICS.get(name, ""))
     if rival is None or goal not in rival.metrics or goal not in metrics:
         return ""
     cheap, own = rival.metrics[goal], metrics[goal]
@@ -182,6 +210,15 @@ def headline(
         kind = "on average" if error == "mae" else "typically"
         said = f"Predicts {names}, {kind} {number(score[error], 3)} off for {held_out}"
         if error in base:
+    if isinstance(output, Labels) and "accuracy" in score:
+        by, each = "f1" if "f1" in score else "accuracy", several(samples, "sentence")
+        said = f"Labels words, {output.width} labels: {words(by)} {shown(by, score[by])} on {each} held back"
+        often = "" if by not in base else f"; giving each word the label that it mostly has reaches {shown(by, base[by])}"
+        return f"{said}{often}."
+    if "word_error_rate" in score:
+        rate = shown("word_error_rate", score["word_error_rate"])
+        whole = f"; {percent(score['exact'])} are written without a mistake" if "exact" in score else ""
+        return f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
             always = f"always answering {trivial}" if trivial else "always answering the mean"
             said += f"; {always} would be {number(base[error], 3)} off"
         return said + "."

@@ -95,7 +95,8 @@ class Forecaster(nn.Module):
 
 
 def build(spec: Spec, config: Config) -> nn.Module:
-    """Tokens [B, L] -> [B, spec.output.width], for labels [B, L, spec.output.width]; a series [B, L, C] -> [B, spec.output.length, spec.output.width]."""
+    """Tokens [B, L] -> [B, spec.output.width], for labels [B, L, spec.output.width]; a series [B, L, C] ->
+    [B, spec.output.length, spec.output.width]."""
     positive("width", config.width)
     positive("layers", config.layers)
     share("dropout", config.dropout)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from deepen.data.dataset import Columns
-from deepen.data.preprocess import Frame, Preprocess
+from deepen.data.preprocess import Preprocess
 from deepen.spec import Spec
 
 Batch = dict[str, Tensor]
@@ -180,9 +180,9 @@ class Places(ABC):
     """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came."""
 
     @abstractmethod
-    def place(self, outputs: Iterable[tuple[Tensor, Sequence[Frame]]]) -> Iterator[dict[str, Any]]:
-        """One answer per picture, from the model's outputs [n, ...] for the rows that were cut out of the pictures, each
-        with its `Frame`. The rows of a picture follow each other, and may be spread over several of the outputs."""
+    def place(self, outputs: Iterable[tuple[Tensor, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
+        """One answer per picture or text, from the model's outputs [n, ...] for the rows that were cut out of them, each with its
+        `Frame` or `Passage`. The rows of one follow each other, and may be spread over several of the outputs."""
 
 
 class Generates(ABC):

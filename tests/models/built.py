@@ -12,7 +12,23 @@ from torch import Tensor, nn
 from deepen.errors import Problem
 from deepen.fields import convert
 from deepen.registry import entries, find
-from deepen.spec import Action, Boxes, Category, Horizon, Image, Mask, Nothing, Observation, Quantity, Series, Spec, Table, Text, Tokens
+from deepen.spec import (
+    Action,
+    Boxes,
+    Category,
+    Horizon,
+    Image,
+    Labels,
+    Mask,
+    Nothing,
+    Observation,
+    Quantity,
+    Series,
+    Spec,
+    Table,
+    Text,
+    Tokens,
+)
 
 NAMES = sorted(entries("model"))
 MODULES = sorted({entry.module for entry in entries("model").values()})
@@ -32,6 +48,7 @@ SPECS = {
     "stars": Spec(Text(12, 40), Quantity(("stars",), (3.0,), (1.0,))),
     "prose": Spec(Text(12, 40), Tokens(40)),
     "hidden": Spec(Text(12, 40), Tokens(40, hidden=True)),
+    "names": Spec(Text(12, 40), Labels(("O", "B-PER", "I-PER"))),
     "load": Spec(Series(40, ("a", "b", "c")), Horizon(6, ("a", "c"), (1.0, 2.0), (3.0, 4.0))),
     "cart-pole": Spec(Observation((4,), "CartPole-v1"), Action(("left", "right"))),
 }
@@ -105,8 +122,8 @@ def answer_shape(model: nn.Module, spec: Spec, output: Tensor) -> tuple[int, ...
         return (BATCH, spec.output.width, *spec.input.shape[1:])
     if isinstance(spec.output, Boxes):
         return (BATCH, output.shape[1], 4 + spec.output.width)  # as many rows as the model has places to look at
-    if isinstance(spec.output, Tokens):
-        return (BATCH, *spec.input.shape, spec.output.vocabulary)
+    if isinstance(spec.output, Tokens | Labels):
+        return (BATCH, *spec.input.shape, spec.output.width)
     if isinstance(spec.output, Horizon):
         return (BATCH, spec.output.length, spec.output.width)
     return (BATCH, spec.output.width)

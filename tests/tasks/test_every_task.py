@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deepen import registry
 from deepen.data.arrays import ArrayPreprocess
@@ -19,7 +20,23 @@ from deepen.data.sentences import TextPreprocess
 from deepen.data.tokenizer import Characters
 from deepen.errors import Problem
 from deepen.fields import documentation
-from deepen.spec import Action, Boxes, Category, Horizon, Image, Mask, Nothing, Observation, Quantity, Series, Spec, Table, Text, Tokens
+from deepen.spec import (
+    Action,
+    Boxes,
+    Category,
+    Horizon,
+    Image,
+    Labels,
+    Mask,
+    Nothing,
+    Observation,
+    Quantity,
+    Series,
+    Spec,
+    Table,
+    Text,
+    Tokens,
+)
 from deepen.tasks.base import Acting, Answers, Places, Reads, Supervised, Task, Writes
 from deepen.tasks.measures import Weighted, intervals
 from tests.samples.drawing import scene
@@ -35,6 +52,8 @@ SPECS = [
     Spec(Image(3, 32, 32), Mask(("ground", "dark", "bright"))),
     Spec(Text(6, 9), Category(("a", "b"))),
     Spec(Text(6, 9), Tokens(9)),
+    Spec(Text(6, 9), Labels(("O", "B-x", "I-x"))),
+    Spec(Text(6, 9), Labels(("noun", "verb"))),
     Spec(Series(8, ("x", "y")), Horizon(3, ("y",), (1.0,), (2.0,))),
     Spec(Observation((4,), "CartPole-v1"), Action(("0", "1"))),
 ]
@@ -122,6 +141,13 @@ def some_samples(spec: Spec) -> dict[str, Tensor]:
         return {"input": inputs, "target": boxes}
     if isinstance(spec.input, Text):
         words = torch.randint(1, 9, (60, *spec.input.shape), generator=torch.Generator().manual_seed(1))
+        if isinstance(spec.output, Labels):
+            after = functional.pad(words, (1, -1)).eq(3)  # what the word before says decides as well
+            both = words.eq(3) | after
+            return {
+                "input": words,
+                "target": torch.where(words.eq(3), 1, 2 * after) if spec.output.width == 3 else both.long(),
+            }
         target = words % 8 + 1 if isinstance(spec.output, Tokens) else words.eq(3).any(1).long()
         return {"input": words, "target": target}
     inputs = torch.randn(60, *spec.input.shape, generator=torch.Generator().manual_seed(1))
