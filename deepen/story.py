@@ -21,7 +21,7 @@ from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, audit, curves, forecasts, pictures, written
+from deepen.insight import answers, attention, audit, curves, forecasts, pictures, written
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -62,6 +62,8 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         "schedule": _schedule(settled, prepared, log, result["steps"]),
         **_of_answers(dataset, rows, model),
         **_in_pictures(dataset, rows, model),
+        **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
+        **attention.told(dataset, model.module),
         **_of_samples(folder, dataset, task),
         **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
     }

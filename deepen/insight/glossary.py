@@ -100,6 +100,15 @@ SCALED = {
     "progress": "The same random numbers, or the same pictures, drawn again and again while it learns.",
     "written": "At each evaluation it goes on with the same words, which it has never read, with the same random numbers: first "
     "noise, then letters that form words, then words that form sentences.",
+    "series": "What is learnt from, and what the weights are chosen by. If the later part is unlike anything before, no forecast "
+    "of it can be trusted.",
+    "forecasts": "Grey is what was and what came. For each a window of middling error on the left, the worst on the right: is it "
+    "the model that is wrong, or did something happen that nothing announced?",
+    "ahead": "How the error grows the further ahead it is. Where it does not stay below both dashed lines, that far ahead nothing "
+    "was learnt.",
+    "attention": "What a place of a text takes from other places, the stronger the colour the more. Heads differ: one looks at the "
+    "word before, another at full stops, another at what a word goes with. It shows what the layers do, which is not always why "
+    "the answer is what it is.",
     "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
 }
 

@@ -93,6 +93,24 @@ class Attention(nn.Module):
         answer: Tensor = self.c_proj(y.transpose(1, 2).reshape(rows, length, -1))
         return answer
 
+    def looks(
+        self, x: Tensor, *, causal: bool = False, there: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Where each place looks, [B, heads, L, L], if nothing was read before: rows sum to one."""
+        length = x.shape[1]
+        parts = self.c_attn(x).unflatten(2, (-1, self.size)).transpose(1, 2)
+        query, key, _ = parts.split([self.heads, self.groups, self.groups], dim=1)
+        if self.rotary:
+            waves = rotation(0, length, self.size, x.device, self.base)
+            query, key = turned(query, waves), turned(key, waves)
+        mask = onwards(length, x.device) if causal else None if there is None else there[:, None, None, :]
+        return weights(query, key.repeat_interleave(self.heads // self.groups, dim=1), mask)
+
+
+def onwards(length: int, device: torch.device) -> Tensor:
+    """Which place may look at which where none looks ahead, bool [length, length]."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
 
 def weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
     """How much each place takes from each: softmax of the scaled products, [B, heads, L, K] from [B, heads, L, size] and

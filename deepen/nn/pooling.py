@@ -24,8 +24,7 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         if self.how == "attention":
-            weights = self.look(x).squeeze(2).float().masked_fill(~there, -torch.inf).softmax(dim=1)
-            return torch.einsum("bl,blc->bc", weights.to(x.dtype), x)
+            return torch.einsum("bl,blc->bc", self._weights(x, there).to(x.dtype), x)
         if self.how == "mean":
             kept = x.masked_fill(~there.unsqueeze(2), 0)
             return kept.sum(1) / there.sum(1, keepdim=True).clamp(min=1)
@@ -33,3 +32,11 @@ class Pool(nn.Module):
             return x.masked_fill(~there.unsqueeze(2), -torch.inf).amax(1)
         last = (there.sum(1) - 1).clamp(min=0)
         return x[torch.arange(len(x), device=x.device), last]
+
+    def looks(self, x: Tensor, there: Tensor) -> Tensor | None:
+        """What each place counts, [B, 1, 1, L]; None where that is not learnt."""
+        return self._weights(x, there)[:, None, None] if self.how == "attention" else None
+
+    def _weights(self, x: Tensor, there: Tensor) -> Tensor:
+        weights: Tensor = self.look(x).squeeze(2).float().masked_fill(~there, -torch.inf).softmax(dim=1)
+        return weights
