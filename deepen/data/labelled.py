@@ -23,6 +23,8 @@ from deepen.spec import UNLABELLED, Labels, Spec, Text
 USUAL_SIZE = {"characters": 8192, "words": 30_000, "bpe": 4096}
 LONGEST = 256
 """Tokens of a row, where nothing else is asked and sentences are that long."""
+SHORTEST = 64
+"""The same where they are shorter: new texts may be longer."""
 FEW_DOCUMENTS = 10
 """With fewer, sentences of one document may stand on both sides of a split."""
 
@@ -40,7 +42,7 @@ class Config(Data):
     vocabulary: int | None = None
     """Most different tokens. Default: 4,096 pieces, 30,000 words, 8,192 characters."""
     length: int | None = None
-    """Tokens of a row: what is longer is cut between two words. Default: those of the longest training sentence, up to 256."""
+    """Tokens of a row: what is longer is cut between two words. Default: those of the longest training sentence, 64 to 256."""
     encoding: str | None = None
     """Encoding of the files, e.g. gbk or cp1252. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
 
@@ -134,7 +136,7 @@ def _fitted(learnt: Sequence[Sentence], config: Config, apart: bool) -> tuple[Ta
     fitted = tokenizer.fit(kind, (blank + word for word in words), config.vocabulary or USUAL_SIZE[kind])
     long = TaggedPreprocess(fitted, 1 << 30, joining(words), apart, config.encoding)
     lengths = np.array([len(rows[0].tokens) for rows in long.rows([one.words for one in learnt])])
-    length = config.length or int(min(max(2, lengths.max(initial=2)), LONGEST))
+    length = config.length or int(min(max(SHORTEST, lengths.max(initial=0)), LONGEST))
     return replace(long, length=length), lengths
 
 

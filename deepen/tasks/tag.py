@@ -234,7 +234,8 @@ class Tag(Supervised, Places, Weighted):
             return told
         found = [(words[first][0], words[last][1], kind) for first, last, kind in chunks.listed(labels, self.scheme)]
         if self.units == ("",):
-            return told | {"words": [text[start:end] for start, end, _ in found]}
+            # A blank that is there already ends a word.
+            return told | {"words": [word for start, end, _ in found for word in text[start:end].split()]}
         entities = [{"text": text[start:end], "label": kind, "start": start, "end": end} for start, end, kind in found]
         return told | {"entities": entities}
 
