@@ -8,7 +8,7 @@ from typing import Any
 
 from deepen import recipe as recipes
 from deepen import registry
-from deepen.data import reading, running, series, sounds, tables, texts
+from deepen.data import labelled, reading, running, series, sounds, tables, texts
 from deepen.data.dataset import Dataset
 from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
@@ -20,7 +20,7 @@ PATHS = ("test", "images", "tokenizer")
 """Settings of data that name a file or folder, which must hold from any folder."""
 EXPECTED = (
     "expected a folder of pictures per class or one of texts, pictures with label files (Pascal VOC, COCO, YOLO) or masks, "
-    f"a table or a series ({' '.join(reading.PLAIN_ENDINGS)}), or a text (.txt)"
+    f"a table or a series ({' '.join(reading.PLAIN_ENDINGS)}), words with labels (.conll .conllu), or a text (.txt)"
 )
 LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")
 """Endings of files that say what pictures show."""
@@ -50,6 +50,9 @@ def find_source(source: str, task: str | None = None) -> tuple[registry.Entry, s
             reason = module.asked(source)
         if reason:
             return entry, reason
+    for only, module in ((getattr(module, "TASK", None), module) for _, module in readers):
+        if only is not None and (reason := module.recognise(source)):
+            raise Problem(f"{source} is read as {reason}, which is for --as {only}: --as {task} does not fit it.")
     if Path(source).exists():
         raise Problem(f"{source} {_seen(Path(source))} {EXPECTED}.")
     raise Misuse(f"{unknown('data set', source, named)} And nothing lies at the path {source}.")
@@ -71,7 +74,7 @@ def _seen(path: Path) -> str:
 def without_pictures(entry: registry.Entry) -> bool:
     """Whether a reader is known to have no pictures before it has read anything."""
     module = entry.load()
-    without = (tables.Config, texts.Config, running.Config, series.Config, sounds.Config)
+    without = (tables.Config, texts.Config, running.Config, series.Config, sounds.Config, labelled.Config)
     return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
 
 
