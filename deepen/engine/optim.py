@@ -97,8 +97,8 @@ class Optimizer:
             self.members.append((OPTIMIZERS[name].build(parameters, self.config, lr), lr))
 
     @torch.no_grad()
-    def step(self, share: float) -> None:
-        """Penalties, clipping, decay and the update, at `share` of the peak rate."""
+    def step(self, share: float, *, bf16: bool = False) -> None:
+        """Penalties, clipping, decay and the update, at `share` of the peak rate; `bf16` where the step's products were."""
         config = self.config
         if config.l1 or config.l2:
             self._penalise()
@@ -108,6 +108,8 @@ class Optimizer:
             self._decay(share)
         for optimizer, lr in self.members:
             optimizer.param_groups[0]["lr"] = lr * share
+            if isinstance(optimizer, Muon):
+                optimizer.bf16 = bf16
             optimizer.step()
         for parameter in self.parameters:
             parameter.grad = None

@@ -90,18 +90,18 @@ class Updater:
         scaled = loss if self._weight == 1.0 else loss * self._weight
         if torch.is_autocast_enabled(self._device.type):
             with torch.autocast(self._device.type, enabled=False):
-                self._backward(scaled, optimizer)
+                self._backward(scaled, optimizer, bf16=True)
             torch.clear_autocast_cache()  # the cast copies of the weights are stale after the step
         else:
-            self._backward(scaled, optimizer)
+            self._backward(scaled, optimizer, bf16=False)
 
-    def _backward(self, loss: Tensor, optimizer: Optimizer) -> None:
+    def _backward(self, loss: Tensor, optimizer: Optimizer, *, bf16: bool) -> None:
         if self._alone:
             loss.backward()
         else:
             loss.backward(inputs=optimizer.parameters)
         if self._complete:
-            optimizer.step(self.share)
+            optimizer.step(self.share, bf16=bf16)
             self.updates += 1
             if self.average is not None:
                 self._follow()

@@ -64,7 +64,7 @@ def adam(w: Tensor, g: Tensor, s: dict[str, Tensor], t: int, lr: float) -> Tenso
 def muon_matrix(w: Tensor, g: Tensor, s: dict[str, Tensor], t: int, lr: float) -> Tensor:
     s["m"] = 0.9 * s.get("m", torch.zeros_like(w)) + 0.1 * g
     ahead = 0.1 * g + 0.9 * s["m"]
-    return w - lr * max(1.0, w.shape[0] / w.shape[1]) ** 0.5 * orthogonalise(ahead)
+    return w - lr * max(1.0, w.shape[0] / w.shape[1]) ** 0.5 * orthogonalise(ahead[None])[0]
 
 
 RULES: dict[str, Rule] = {
@@ -160,7 +160,7 @@ def test_usual_rate_and_own_rate() -> None:
 def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(1)
     matrix = torch.randn(shape, generator=generator)
-    made = orthogonalise(matrix)
+    made = orthogonalise(matrix[None])[0]
     assert made.shape == matrix.shape
     values = torch.linalg.svdvals(made)
     # The coefficients bring singular values above a hundredth of the norm into this band, which is wide on purpose.
@@ -174,8 +174,39 @@ def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, int]) -
 
 
 def test_orthogonalise_forgets_the_scale() -> None:
-    matrix = torch.randn(6, 9, generator=torch.Generator().manual_seed(2))
+    matrix = torch.randn(1, 6, 9, generator=torch.Generator().manual_seed(2))
     assert torch.allclose(orthogonalise(matrix), orthogonalise(matrix * 1000), atol=1e-4)
+
+
+def weights_with_gradients(*shapes: tuple[int, int]) -> list[nn.Parameter]:
+    torch.manual_seed(5)
+    weights = [nn.Parameter(torch.randn(shape)) for shape in shapes]
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    return weights
+
+
+def test_muon_together_is_muon_one_by_one() -> None:
+    shapes = ((6, 4), (4, 6), (6, 4), (5, 5))
+    together, alone = weights_with_gradients(*shapes), weights_with_gradients(*shapes)
+    Muon(together).step()
+    for weight in alone:
+        Muon([weight]).step()
+    for mine, other in zip(together, alone, strict=True):
+        assert torch.allclose(mine, other, atol=1e-6)
+
+
+def test_in_bfloat16_muon_goes_the_same_way_for_large_matrices_and_small_ones_stay_in_float32() -> None:
+    rounded, exact = weights_with_gradients((96, 80), (6, 4)), weights_with_gradients((96, 80), (6, 4))
+    before = [weight.detach().clone() for weight in exact]
+    low, full = Muon(rounded, lr=0.1), Muon(exact, lr=0.1)
+    low.bf16 = True
+    low.step()
+    full.step()
+    mine, other = rounded[0] - before[0], exact[0] - before[0]
+    assert not torch.equal(mine, other)
+    assert torch.cosine_similarity(mine.flatten(), other.flatten(), dim=0) > 0.999
+    assert torch.equal(rounded[1], exact[1])
 
 
 def test_muon_flattens_filters() -> None:
@@ -184,7 +215,7 @@ def test_muon_flattens_filters() -> None:
     filters.grad = torch.randn(filters.shape, generator=torch.Generator().manual_seed(4))
     gradient = filters.grad.clone()
     Muon([filters], lr=1.0, momentum=0.0).step()
-    expected = orthogonalise(gradient.reshape(8, 27)).reshape(filters.shape)
+    expected = orthogonalise(gradient.reshape(1, 8, 27)).reshape(filters.shape)
     assert torch.allclose(start - filters.detach(), expected, atol=1e-5)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deepen.engine.muon import Muon
 from deepen.engine.update import NonFiniteError, Updater
 from deepen.errors import Misuse
 from deepen.recipe import Optim, Schedule
@@ -235,3 +236,14 @@ def test_autocast_leaves_gradients_and_weights_in_float32() -> None:
             exact = module(torch.ones(1, 4))
         assert torch.allclose(module(torch.ones(1, 4)).float(), exact, rtol=0.02, atol=0.02)
     assert module.weight.dtype == torch.float32
+
+
+def test_muon_rounds_where_the_step_does() -> None:
+    module = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+    update = updater(module, name="muon")
+    members = [member for member, _ in update.optimizers["model"].members if isinstance(member, Muon)]
+    for bf16 in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = module(torch.ones(2, 4)).float().square().mean()
+            update(loss)
+        assert [member.bf16 for member in members] == [bf16]
