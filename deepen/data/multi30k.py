@@ -70,7 +70,7 @@ def _find(name: str) -> Path:
     found = places.find("multi30k", (f"{name}.gz", name, f"data/task1/raw/{name}.gz"))
     if found is None:
         raise Problem(
-            f"{name}.gz is not here: it was looked for in {places.homes('multi30k')[0]}. Set DEEPEN_DATA to the folder that holds "
+            f"{name}.gz is not here: looked for in {places.homes('multi30k')[0]}. Set DEEPEN_DATA to the folder that holds "
             f"multi30k/{name}.gz, or get it from {ABOUT.homepage} (data/task1/raw)."
         )
     return found

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from deepen.data import tokenizer as tokenizers
@@ -129,9 +128,11 @@ def build(
             f"text, at most {int(sizes.max(initial=0)):,}."
         )
         if cut := int((sizes + side > length).sum()):
-            text = f"{cut:,} of {len(sizes):,} training texts in {language} are longer than {length:,} tokens: their ends are cut off."
+            text = f"{cut:,} of {len(sizes):,} training texts in {language} are longer than {length:,} tokens: cut off."
             findings.append(Finding("note", "cut-texts", text, "data.length=NUMBER keeps more of them."))
-    preprocess = PairPreprocess(TextPreprocess(sides[0], lengths[0], languages[0], config.encoding), sides[1], languages)
+    preprocess = PairPreprocess(
+        TextPreprocess(sides[0], lengths[0], languages[0], config.encoding), sides[1], languages
+    )
     made = {}
     for part, index in parts.items():
         rows = kept[index].tolist()

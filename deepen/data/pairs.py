@@ -27,14 +27,14 @@ from deepen.recipe import Data
 
 SUMMARY = "your translations: two files with a line of each (train.de, train.en), or a table with two columns of texts"
 Config = paired.Config
-CODES = frozenset(
-    "aa ab af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cv cy da de dv dz ee el en eo es et eu fa "
-    "ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn "
-    "ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or "
-    "os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts "
-    "tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu deu ger eng fra fre spa ita por rus zho chi jpn kor ara hin tur nld "
-    "dut pol ces cze swe dan fin nor ell gre heb hun ron rum ukr vie tha ind src tgt source target".split()
-)
+CODES = """
+aa ab af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cv cy da de dv dz ee el en eo es et eu fa
+ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn
+ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or
+os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts
+tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu deu ger eng fra fre spa ita por rus zho chi jpn kor ara hin tur nld
+dut pol ces cze swe dan fin nor ell gre heb hun ron rum ukr vie tha ind src tgt source target
+"""
 """What languages are called in names of files (ISO 639), and the two sides where they are not named."""
 INTO = ("en", "eng", "tgt", "target")
 """Sides that are translated into where nothing else is asked."""
@@ -183,7 +183,7 @@ def _named(name: str) -> tuple[str, str] | None:
     stem, _, side = bare.rpartition(".")
     if not stem and bare == plain:  # a file that is called de and nothing more tells too little
         return None
-    return (stem, side) if re.split("[-_]", side.lower())[0] in CODES else None
+    return (stem, side) if re.split("[-_]", side.lower())[0] in CODES.split() else None
 
 
 def _parts(stems: Sequence[str], config: Config) -> tuple[dict[str, str], list[str]]:
@@ -195,7 +195,9 @@ def _parts(stems: Sequence[str], config: Config) -> tuple[dict[str, str], list[s
         test = Path(config.test).name
         if test not in found or len(stems) == 1:
             hint = did_you_mean(test, stems)
-            raise Misuse(f"data.test={config.test} names no pair of files to test on.{hint} There are: {', '.join(stems)}.")
+            raise Misuse(
+                f"data.test={config.test} names no pair of files to test on.{hint} There are: {', '.join(stems)}."
+            )
     parts = {stem: part or "train" for stem, part in found.items() if part != "test" and stem != test}
     if test is not None:
         parts[test] = "test"

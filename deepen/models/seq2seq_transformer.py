@@ -7,8 +7,9 @@ the vectors of the written tokens are those of the last layer too (Press & Wolf,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -167,6 +168,10 @@ class Seq2SeqTransformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
+    @property
+    def _writers(self) -> Sequence[Writer]:
+        return cast(Sequence[Writer], self.writers)
+
     def forward(self, input: Tensor, begun: Tensor | None = None) -> Tensor:
         if begun is None:
             return self.forward(input, input.new_full((len(input), 1), BEGIN))[:, 0]
@@ -181,7 +186,7 @@ class Seq2SeqTransformer(nn.Module):
         memory = self.read(input)
         x = self._placed(self.answers, begun, 0)
         seen = []
-        for number, layer in enumerate(self.writers):
+        for number, layer in enumerate(self._writers):
             held = memory[f"keys {number}"], memory[f"values {number}"]
             x = layer(x, held, memory["there"])
             if looks:
@@ -196,7 +201,7 @@ class Seq2SeqTransformer(nn.Module):
             x = layer(x, there)
         x = self.after_reading(x)
         memory = {"there": there}
-        for number, writer in enumerate(self.writers):
+        for number, writer in enumerate(self._writers):
             memory[f"keys {number}"], memory[f"values {number}"] = writer.across.hold(x)
         return memory
 
@@ -212,7 +217,7 @@ class Seq2SeqTransformer(nn.Module):
         place = state["told"].shape[2]
         x = self._placed(self.answers, token.reshape(-1, 1), place).view(*token.shape, -1)
         after = {"told": functional.pad(state["told"], (0, 1))}
-        for number, layer in enumerate(self.writers):
+        for number, layer in enumerate(self._writers):
             held = memory[f"keys {number}"], memory[f"values {number}"]
             before = (state[f"keys {number}"], state[f"values {number}"]) if place else None
             x, (keys, values) = layer.step(x, held, memory["there"], before)

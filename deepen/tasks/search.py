@@ -1,7 +1,7 @@
 """How a text is written token by token: the likeliest next one (greedy), or several answers kept in sight (beam search).
 
-Of answers of different length the longer are less likely, so that sums of log chances are divided by ((5 + length) / 6) to a power
-(Wu et al., 2016). Texts whose answer is done leave the batch: what is computed is what is still being written.
+Of answers of different length the longer are less likely, so that sums of log chances are divided by ((5 + length) / 6) to a
+power (Wu et al., 2016). Texts whose answer is done leave the batch: what is computed is what is still being written.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def write(model: Seq2Seq, input: Tensor, *, beam: int, penalty: float, longest: 
         values, places = total.flatten(1).topk(min(2 * beam, total[0].numel()), dim=1)
         parents, tokens = places // vocabulary, places % vocabulary
         divided = values / ((5 + length) / 6) ** penalty
-        last = length == room
+        last = room == length
         # What ends counts where it is among the best; what has no room left ends here.
         ends = ((tokens == END) | last.unsqueeze(1)) & (torch.arange(places.shape[1], device=input.device) < beam)
         value, which = divided.masked_fill(~ends, -torch.inf).max(1)

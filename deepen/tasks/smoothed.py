@@ -18,7 +18,7 @@ AT_ONCE = 2**18
 class _Smoothed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, ignored: int, smoothing: float) -> Tensor:
-        count, classes = logits.shape
+        classes = logits.shape[1]
         asked = target != ignored
         total = logits.new_zeros((), dtype=torch.float32)
         slope = torch.empty_like(logits)
@@ -47,6 +47,6 @@ class _Smoothed(torch.autograd.Function):
 
 
 def cross_entropy(logits: Tensor, target: Tensor, *, ignored: int, smoothing: float) -> Tensor:
-    """The mean over the rows of logits [N, C] whose target int64 [N] is not `ignored`; 0 where there are none. Its gradient can be
-    taken once."""
-    return _Smoothed.apply(logits, target, ignored, smoothing)  # type: ignore[no-any-return, no-untyped-call]
+    """The mean over the rows of logits [N, C] whose target int64 [N] is not `ignored`; 0 where there are none."""
+    loss: Tensor = _Smoothed.apply(logits, target, ignored, smoothing)
+    return loss

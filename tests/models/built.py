@@ -23,6 +23,7 @@ from deepen.spec import (
     Nothing,
     Observation,
     Quantity,
+    Sentence,
     Series,
     Spec,
     Table,
@@ -50,6 +51,7 @@ SPECS = {
     "hidden": Spec(Text(12, 40), Tokens(40, hidden=True)),
     "names": Spec(Text(12, 40), Labels(("O", "B-PER", "I-PER"))),
     "load": Spec(Series(40, ("a", "b", "c")), Horizon(6, ("a", "c"), (1.0, 2.0), (3.0, 4.0))),
+    "translations": Spec(Text(12, 40), Sentence(9, 30)),
     "cart-pole": Spec(Observation((4,), "CartPole-v1"), Action(("left", "right"))),
 }
 BATCH = 5

@@ -35,6 +35,8 @@ def answers(model: nn.Module, x: Tensor) -> list[Tensor]:
     found = [model(x)]
     if hasattr(model, "discriminator"):
         found.append(model.discriminator(found[0]))
+    if hasattr(model, "attended"):  # of a longer answer than the first token, in which each may look back
+        found.append(model(x, x[:, :3] % 30))
     if hasattr(model, "act_and_value"):
         found += model.act_and_value(x)
     return found

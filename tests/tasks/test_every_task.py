@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepen import registry
+from deepen.data import paired
 from deepen.data.arrays import ArrayPreprocess
 from deepen.data.dataset import Columns
+from deepen.data.paired import PairPreprocess
 from deepen.data.preprocess import Preprocess
 from deepen.data.sentences import TextPreprocess
-from deepen.data.tokenizer import Characters
+from deepen.data.tokenizer import END, Characters
 from deepen.errors import Problem
 from deepen.fields import documentation
 from deepen.spec import (
@@ -31,6 +33,7 @@ from deepen.spec import (
     Nothing,
     Observation,
     Quantity,
+    Sentence,
     Series,
     Spec,
     Table,
@@ -41,6 +44,7 @@ from deepen.tasks.base import Acting, Answers, Places, Reads, Supervised, Task, 
 from deepen.tasks.measures import Weighted, intervals
 from tests.samples.drawing import scene
 
+SIGNS = Characters("!?;(")
 TASKS = list(registry.entries("task"))
 SPECS = [
     Spec(Image(1, 8, 8), Category(("a", "b", "c"))),
@@ -55,6 +59,7 @@ SPECS = [
     Spec(Text(6, 9), Labels(("O", "B-x", "I-x"))),
     Spec(Text(6, 9), Labels(("noun", "verb"))),
     Spec(Series(8, ("x", "y")), Horizon(3, ("y",), (1.0,), (2.0,))),
+    Spec(Text(6, 9), Sentence(5, 9)),
     Spec(Observation((4,), "CartPole-v1"), Action(("0", "1"))),
 ]
 
@@ -139,6 +144,11 @@ def some_samples(spec: Spec) -> dict[str, Tensor]:
         for row, (_, things, _) in enumerate(drawn):
             boxes[row, : len(things)] = torch.tensor(things, dtype=torch.float32)
         return {"input": inputs, "target": boxes}
+    if isinstance(spec.output, Sentence):
+        words = torch.randint(5, 9, (16, *spec.input.shape), generator=torch.Generator().manual_seed(1))
+        target = functional.pad((words[:, :4] - 4) % 4 + 5, (0, 1), value=END)  # the next sign for each of the first
+        references = [paired.written(SIGNS.decode(row)) for row in target.tolist()]
+        return {"input": words, "target": target, "reference": torch.tensor([list(row) for row in references])}
     if isinstance(spec.input, Text):
         words = torch.randint(1, 9, (60, *spec.input.shape), generator=torch.Generator().manual_seed(1))
         if isinstance(spec.output, Labels):
@@ -159,6 +169,8 @@ def some_samples(spec: Spec) -> dict[str, Tensor]:
 
 
 def preprocess_of(spec: Spec) -> Preprocess:
+    if isinstance(spec.output, Sentence):
+        return PairPreprocess(TextPreprocess(SIGNS, spec.input.shape[0]), SIGNS)
     if isinstance(spec.input, Text):
         return TextPreprocess(Characters("abcd"), spec.input.length)
     return ArrayPreprocess(spec.input.shape)
