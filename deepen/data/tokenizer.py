@@ -99,6 +99,8 @@ class Pieces:
         self.kind = kind
         self.inner = inner
         self.marks = tuple(marks)
+        if not marks:
+            self.inner.encode_special_tokens = True  # a text that reads `<pad>` says so, and is no end of a row
         self.begins, self.ends = begins, ends
 
     @classmethod

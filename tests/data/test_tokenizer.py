@@ -54,3 +54,12 @@ def test_texts_that_hold_nothing_are_refused() -> None:
     for kind in ("characters", "words", "wordpiece"):
         with pytest.raises(Problem, match="hold no"):
             tokenizer.fit(kind, ["", "  " if kind != "characters" else ""], 100)
+
+
+@pytest.mark.parametrize("kind", tokenizer.KINDS)
+def test_texts_that_read_like_marks_are_texts(kind: str) -> None:
+    made = tokenizer.fit(kind, [*TEXTS, "pad <pad> mask <mask> </s>"], 400)
+    for one in (made, tokenizer.restore(json.loads(json.dumps(made.to_json())))):
+        for mark in tokenizer.SPECIAL:
+            found = one.encode([f"Hello {mark} world"])[0].tolist()
+            assert not {PAD, tokenizer.BEGIN, tokenizer.END, tokenizer.HIDDEN} & set(found)
