@@ -283,12 +283,12 @@ class Console:
         heads = ["metric", "value", "95 % interval", trivial, *([rival.method] if rival is not None and cheap else [])]
         table = Table(*heads, box=None, pad_edge=False, header_style="bold")
         for name, value in evaluation.metrics.items():
-            low, high = evaluation.intervals.get(name, (value, value))
+            interval = evaluation.intervals.get(name)
             baseline = evaluation.baseline.get(name)
             table.add_row(
                 name,
                 number(name, value),
-                f"{number(name, low)} to {number(name, high)}",
+                "" if interval is None else f"{number(name, interval[0])} to {number(name, interval[1])}",
                 "" if baseline is None else number(name, baseline),
                 *([number(name, cheap[name]) if name in cheap else ""] if cheap else []),
             )

@@ -53,9 +53,9 @@ def read(cells: Sequence[Any], *, plain: bool = False) -> Moments | None:
         if not wrong:
             bare = all(isinstance(cell, str) and WITHOUT_DAY.fullmatch(cell.strip()) for cell in cells)
             fitting.append(Moments(np.round((found[:, 0] - 1) * DAY), dates=True, months=bare))
-    # 03.04.2024 may be of March or of April: the order in which time does not jump about is meant.
+    # 03.04.2024 may be of March or of April: where time does not jump about, and takes the shortest, is what is meant.
     if fitting:
-        return next((one for one in fitting if direction(one.values)), fitting[0])
+        return min(fitting, key=lambda one: (not direction(one.values), float(np.ptp(one.values))))
     if plain:
         values, wrong = numbers(cells)
         return None if wrong or not np.isfinite(values).all() else Moments(values, dates=False)

@@ -26,6 +26,7 @@ class Past:
     """float64 [moments, variates] in the user's units, NaN where there is none."""
     clock: Clock | None = None
     after: int = 0
+    name: str = "The series"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class SeriesPreprocess(Preprocess):
                 raise Problem(f"{source} has no column '{name}'.{did_you_mean(name, list(table.columns))}")
         values = np.stack([self._numbers(name, table) for name in self.names], axis=1)
         if self.time is None:
-            return Past(values[-self.length :])
+            return Past(values[-self.length :], name=source)
         moments = read(table.columns[self.time], plain=self.clock.unit == "numbers")
         if moments is None:
             raise Problem(f"{source}: column '{self.time}' holds a cell that is no time, or none.")
@@ -121,7 +122,7 @@ class SeriesPreprocess(Preprocess):
         recent[held[held >= 0]] = values[held >= 0]
         if held[0] > self.fill:
             recent = recent[held[0] :]
-        return Past(recent, clock, last + 1)
+        return Past(recent, clock, last + 1, source)
 
     def _numbers(self, name: str, table: RawTable) -> np.ndarray:
         notation = dict(zip(self.names, self.notations, strict=False)).get(name, "point")
@@ -134,7 +135,7 @@ class SeriesPreprocess(Preprocess):
 
     def _encoded(self, item: Any, number: int) -> np.ndarray:
         values = item.values if isinstance(item, Past) else self._array(item, number)
-        which = "The series" if isinstance(item, Past) else f"Series {number + 1}"
+        which = item.name if isinstance(item, Past) else f"Series {number + 1}"
         if len(values) < self.length:
             raise Problem(
                 f"{which} has {len(values):,} moments and the model looks back on {self.length:,}: give more of its past."

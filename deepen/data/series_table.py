@@ -43,7 +43,8 @@ def recognise(source: str) -> str | None:
     found = _seen(table)
     if found is None or len(table.lines) < LEAST:
         return None
-    return f"a series, by '{found[0]}' whose times are {found[1].spacing} apart; `--as regress` or `--as classify` reads it as rows"
+    name, clock = found
+    return f"a series, by '{name}' whose times are {clock.spacing} apart; `--as regress` or `--as classify` reads it as rows"
 
 
 def asked(source: str) -> str | None:
@@ -162,8 +163,8 @@ def _order(source: str, table: RawTable, time: str, values: np.ndarray) -> tuple
         first, second = (int(order[same[0] + more]) for more in (0, 1))
         raise Problem(
             f"'{time}' of {source} holds {table.columns[time][first]} in line {table.lines[first]} and again in line "
-            f"{table.lines[second]} ({len(same):,} repeated in all): a series has one row for each moment. Sum up or average such "
-            f"rows, or {AS_ROWS}."
+            f"{table.lines[second]} ({len(same):,} repeated in all): a series has one row for each moment. Sum up or average "
+            f"such rows, or {AS_ROWS}."
         )
     if clocks.direction(values) == 0:
         text = f"The rows of {source} are not in the order of '{time}': they were sorted."
@@ -188,8 +189,8 @@ def _numbers_of(
             continue
         if wrong:
             raise Problem(
-                f"{table.origin(wrong[0])}: column '{name}' holds {cells[wrong[0]]!r} where a number is expected. If it stands for a "
-                f"missing one, data.missing={cells[wrong[0]]} says so."
+                f"{table.origin(wrong[0])}: column '{name}' holds {cells[wrong[0]]!r} where a number is expected. If it stands "
+                f"for a missing one, data.missing={cells[wrong[0]]} says so."
             )
         found.append(values)
         names.append(name)

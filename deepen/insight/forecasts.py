@@ -19,7 +19,7 @@ from deepen.data.dataset import Columns, Dataset
 from deepen.data.detect import notation_of
 from deepen.data.lookback import SeriesPreprocess
 from deepen.data.reading import read_table
-from deepen.data.series import Windows
+from deepen.data.windows import Windows
 from deepen.insight.charts import Series, line_chart
 from deepen.insight.ink import STYLE, number, svg, text
 from deepen.spec import Horizon
@@ -73,12 +73,12 @@ def _window(
 
     ahead = np.arange(horizon + 1)
     lines = [
-        Series("what was", np.arange(1 - len(past), 1), past, colour=TRUTH),
+        Series("truth", np.arange(1 - len(past), 1), past, colour=TRUTH),
         Series("", ahead, usual(window["target"]), colour=TRUTH),
-        Series("the last value", ahead, usual(task.last(seen)), dashed=True, faint=True, colour=LAST),
+        Series("last value", ahead, usual(task.last(seen)), dashed=True, colour=LAST),
     ]
     if task.season > 1:
-        lines.append(Series("the last season", ahead, usual(task.again(seen)), dashed=True, faint=True, colour=AGAIN))
+        lines.append(Series("last season", ahead, usual(task.again(seen)), dashed=True, colour=AGAIN))
     lines.append(Series("forecast", ahead, usual(answer), colour=SAID))
     return line_chart(title, lines, x_label=_distance(preprocess.clock), width=WIDE, height=TALL)
 
@@ -118,7 +118,7 @@ def shown(dataset: Dataset) -> str:
             Series("training", at[: len(learnt)], learnt, colour=SAID),
             Series("validation", at[len(learnt) :], later, colour=1),
         ]
-        label = f"times {preprocess.clock.spacing} after {preprocess.clock.name(0)}"
+        label = _distance(preprocess.clock).replace("ahead", f"after {preprocess.clock.name(0)}")
         charts.append(line_chart(name, lines, x_label=label, width=WIDE, height=TALL))
     return grid("The series", charts)
 
@@ -165,7 +165,10 @@ def _past(path: Path, names: Sequence[str], count: int) -> dict[str, NDArray[np.
 
 
 def _distance(clock: clocks.Clock) -> str:
-    return "moments ahead" if clock.unit == "numbers" else f"times {clock.spacing} ahead"
+    if clock.unit == "numbers":
+        return "moments ahead"
+    size, word = clock.spacing.split()
+    return f"{word}s ahead" if size == "1" else f"times {clock.spacing} ahead"
 
 
 def _some(count: int) -> list[int]:

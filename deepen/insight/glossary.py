@@ -138,20 +138,21 @@ def meaning(metric: str, output: Output | None = None) -> str:
 
 
 def caption(picture: str) -> str:
+    if isinstance(output, Labels) and name in OF_LABELS:
+        return OF_LABELS[name]
+    if isinstance(output, Horizon):
+        return (OF_ONE if "/" in metric else SCALED).get(name, METRICS.get(name, ""))
     """One sentence on how to read a picture; empty where it speaks for itself."""
     return PICTURES.get(picture, "")
 
 
 def beside(rival: Rival | None, goal: str, better: str, metrics: Mapping[str, float]) -> str:
     """What a cheap method of another kind reaches, as a further sentence of the headline."""
-    if isinstance(output, Labels) and name in OF_LABELS:
-        return OF_LABELS[name]
-    if isinstance(output, Horizon):
-        return (OF_ONE if "/" in metric else SCALED).get(name, METRICS.get(name, ""))
     if rival is None or goal not in rival.metrics or goal not in metrics:
         return ""
     cheap, own = rival.metrics[goal], metrics[goal]
-    said = f" {rival.method}, fitted in seconds on the same data, reaches {words(goal)} {shown(goal, cheap)}"
+    fitted = ", fitted in seconds on the same data," if rival.fitted else ""
+    said = f" {rival.method[:1].upper()}{rival.method[1:]}{fitted} reaches {words(goal)} {shown(goal, cheap)}"
     ahead = cheap >= own if better == "max" else cheap <= own
     return f"{said}: no worse than this network." if ahead else f"{said}."
 
@@ -226,6 +227,12 @@ def headline(
         return f"{said}{often}."
     if "word_error_rate" in score:
         rate = shown("word_error_rate", score["word_error_rate"])
+    if isinstance(output, Horizon) and "mse" in score:
+        said = f"Forecasts {some(output.names)}, {several(output.length, 'moment')} ahead: MSE {number(score['mse'], 3)}, MAE "
+        said += f"{number(score['mae'], 3)} in deviations on {several(samples, 'window')} held back"
+        return said + (
+            "." if "mse" not in base else f"; repeating the last value would give MSE {number(base['mse'], 3)}."
+        )
         whole = f"; {percent(score['exact'])} are written without a mistake" if "exact" in score else ""
         return f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
             always = f"always answering {trivial}" if trivial else "always answering the mean"

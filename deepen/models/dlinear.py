@@ -79,8 +79,8 @@ class Layers(nn.Module):
 
     def __init__(self, length: int, horizon: int, layers: int) -> None:
         super().__init__()
-        reach = length**-0.5
-        self.weight = nn.Parameter(torch.empty(layers, horizon, length).uniform_(-reach, reach))
+        # About the mean of what was before, so that little has to be unlearnt where data is scarce.
+        self.weight = nn.Parameter(torch.empty(layers, horizon, length).uniform_(0, 2 / length))
         self.bias = nn.Parameter(torch.zeros(layers, horizon))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -156,6 +156,8 @@ class Rivalled(ABC):
 
     @abstractmethod
     def rival(self, columns: Columns) -> Rival | None:
+    fitted: bool = True
+    """Whether it had to learn anything: who repeats the last season has not."""
         """What the method scores on a split, fitted on the training split that `study` saw; None where there is none for
         such data."""
 

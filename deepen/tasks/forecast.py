@@ -50,8 +50,8 @@ def natural(spec: Spec) -> bool:
 def build(spec: Spec, config: Config) -> Forecast:
     if not natural(spec):
         raise Problem(
-            "forecast goes on with a series, and this data is none: name a table with a column of equally spaced times and columns "
-            "of numbers, or a known series such as etth1."
+            "forecast goes on with a series, and this data is none: name a table with a column of equally spaced times and "
+            "columns of numbers, or a known series such as etth1."
         )
     if config.delta <= 0:
         raise Misuse(f"task.delta={config.delta:g} is not usable: expected more than 0.")
@@ -130,7 +130,9 @@ class Forecast(Supervised, Answers, Weighted, Rivalled):
         return {name: torch.cat([row[name] for row in rows]).cpu() for name in rows[0]}
 
     def rival(self, columns: Columns) -> Rival | None:
-        return Rival("last season", once(self, self.seasonal(columns))) if self.season > 1 else None
+        if self.season == 1:
+            return None
+        return Rival("repeating the last season", once(self, self.seasonal(columns)), fitted=False)
 
     def blocks(self, rows: Rows) -> Rows:
         """Windows that begin within one horizon share what they forecast: they are resampled together (the bootstrap of
@@ -151,11 +153,9 @@ class Forecast(Supervised, Answers, Weighted, Rivalled):
         known = weights @ rows["known"].double()
         squared, absolute = (weights @ rows[name].double() for name in ("squared", "absolute"))
         count = known.sum(1)
-        metrics = {
-            "mse": squared.sum(1) / count,
-            "mae": absolute.sum(1) / count,
-            "loss": weights @ rows["loss"].double() / count,
-        }
+        metrics = {"mse": squared.sum(1) / count, "mae": absolute.sum(1) / count}
+        # Where the loss is one of these it is the same number to the last digit, and need not be shown twice.
+        metrics["loss"] = metrics.get(self.config.loss, weights @ rows["loss"].double() / count)
         if len(self.names) <= MOST_NAMED:
             rmse, mae = (squared / known).sqrt() * self._scale, absolute / known * self._scale
             for number, name in enumerate(self.names):

@@ -1,0 +1,297 @@
+"""Series: which tables are taken for one, how they are split, scaled and seen through windows, and what is said of bad ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import deepen
+from deepen import Problem
+from deepen.data import series, series_table
+from deepen.data.dataset import Dataset
+from deepen.data.lookback import SeriesPreprocess, forwards
+from deepen.data.preprocess import dump, restore
+from deepen.data.windows import Windows
+from deepen.errors import Misuse
+from deepen.sources import find_source
+from deepen.spec import Horizon, Series
+from tests.samples.series_table import make
+
+SETTINGS: dict[str, Any] = {"lookback": 24, "horizon": 6}
+
+
+def load(source: str, **settings: Any) -> Dataset:
+    return series_table.load(source, series.Config(**(SETTINGS | settings)), 0)
+
+
+def table(folder: Path, *rows: str, head: str = "time,load", name: str = "load.csv") -> str:
+    path = folder / name
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def days(count: int, value: str = "{0}") -> list[str]:
+    dates = np.datetime64("2024-01-01") + np.arange(count)
+    return [f"{day},{value.format(number * number % 17)}" for number, day in enumerate(dates)]
+
+
+def told(dataset: Dataset) -> dict[str, str]:
+    return {finding.subject: finding.text for finding in dataset.findings}
+
+
+def test_what_is_a_series_and_what_is_a_table(tmp_path: Path) -> None:
+    reader = lambda source, task=None: find_source(source, task)[0].name  # noqa: E731
+    whole = make(tmp_path)
+    assert reader(whole) == "series-table"
+    assert "`--as regress`" in find_source(whole)[1]
+    assert reader(whole, "regress") == "tables"
+    assert reader(table(tmp_path, *reversed(days(40)), name="newest-first.csv")) == "series-table"
+    ordinary = {
+        "few.csv": (days(12), "time,load"),
+        "words.csv": ([f"{row},{'up' if row[-1] > '4' else 'down'}" for row in days(40)], "time,load,way"),
+        "two-dates.csv": ([f"{row},{row[:10]}" for row in days(40)], "time,load,sold"),
+        "irregular.csv": ([*days(40)[:20], "2024-01-20 13:07,5", *days(40)[20:]], "time,load"),
+        "twice.csv": (days(300) + days(3), "time,load"),
+        "no-times.csv": ([f"{row % 7},{row}" for row in range(50)], "a,b"),
+        "only-times.csv": ([row[:10] for row in days(40)], "time"),
+    }
+    for name, (rows, head) in ordinary.items():
+        source = table(tmp_path, *rows, head=head, name=name)
+        assert reader(source) == "tables", name
+        assert reader(source, "forecast") == "series-table", name
+
+
+@pytest.mark.skipif("DEEPEN_DATA" not in os.environ, reason="DEEPEN_DATA is not set")
+def test_tables_that_are_none_and_series_that_are_tables() -> None:
+    root = Path(os.environ["DEEPEN_DATA"])
+    for name in ("airline-passengers.csv", "daily-min-temperatures.csv"):
+        assert find_source(str(root / "tabular" / name))[0].name == "series-table"
+    for name in ("iris.csv", "titanic.csv", "california_housing.csv", "adult-train.csv.gz"):
+        assert find_source(str(root / "tabular" / name))[0].name == "tables"
+
+
+def test_windows_are_what_plain_slices_are(tmp_path: Path) -> None:
+    dataset = load(make(tmp_path))
+    assert isinstance(dataset.spec.input, Series)
+    assert isinstance(dataset.spec.output, Horizon)
+    assert dataset.spec.input.names == ("load", "température", "shift")
+    lines = Path(tmp_path / "load.csv").read_text().splitlines()[1:]
+    load_of = {line[:19]: float(line.split(",")[1]) for line in lines}
+    moments = [
+        str(np.datetime64("2024-02-20T00:00") + np.timedelta64(hour, "h")).replace("T", " ") + ":00"
+        for hour in range(300)
+    ]
+    values = np.array([load_of.get(moment, np.nan) for moment in moments])
+    train = 300 - round(300 * 0.2) - round(300 * 0.1)
+    mean, scale = np.nanmean(values[:train]), np.nanstd(values[:train])
+    assert dataset.spec.output.mean[0] == pytest.approx(mean)
+    assert dataset.spec.output.scale[0] == pytest.approx(scale)
+    scaled = (values - mean) / scale
+    filled = scaled.copy()
+    filled[77] = filled[76]
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test or ())) == (train - 29, 30 - 5, 60 - 5)
+    for columns, first in ((dataset.train, 0), (dataset.validation, train - 24)):
+        batch = columns.take(torch.arange(len(columns)))
+        for row in range(len(columns)):
+            start = first + row
+            assert np.allclose(batch["input"][row, :, 0], filled[start : start + 24], atol=1e-5)
+            expected = scaled[start + 24 : start + 30]
+            assert np.allclose(batch["target"][row, :, 0], expected, atol=1e-5, equal_nan=True)
+    assert dataset.validation.origin(0) == f"from {moments[train]}"
+
+
+def test_nothing_of_a_later_part_is_held_by_an_earlier_one(tmp_path: Path) -> None:
+    dataset = load(make(tmp_path))
+    assert isinstance(dataset.train, Windows)
+    assert isinstance(dataset.validation, Windows)
+    assert len(dataset.train.flat) == len(dataset.train.truth) == 210
+    assert len(dataset.validation.flat) == 24 + 30
+
+
+def test_gaps_are_named_filled_by_what_was_before_and_never_scored(tmp_path: Path) -> None:
+    dataset = load(make(tmp_path))
+    assert told(dataset)["missing-moments"].startswith("1 of 300 moments are missing, the first 2024-02-23 05:00:00")
+    assert "'température' are missing, the first at 2024-02-24 04:00:00" in told(dataset)["missing-values"]
+    assert "left-out-windows" not in told(dataset)
+    target = torch.cat([dataset.train["target"], dataset.validation["target"]])
+    assert target.isnan().any()
+    assert dataset.train["input"].isfinite().all()
+    strict = load(str(tmp_path / "load.csv"), fill=0)
+    assert len(strict.train) < len(dataset.train)
+    assert "windows" in told(strict)["left-out-windows"]
+    assert strict.train["input"].isfinite().all()
+
+
+def test_fill_is_causal_and_bounded() -> None:
+    values = np.array([np.nan, 1.0, np.nan, np.nan, np.nan, 5.0, np.nan])[:, None]
+    assert np.array_equal(forwards(values, 2)[:, 0], [np.nan, 1, 1, 1, np.nan, 5, 5], equal_nan=True)
+    assert np.array_equal(forwards(values, 0)[:, 0], values[:, 0], equal_nan=True)
+
+
+def test_fingerprints_tell_windows_apart(tmp_path: Path) -> None:
+    repeating = [f"{row[:10]},{number % 7}" for number, row in enumerate(days(200))]
+    dataset = load(table(tmp_path, *repeating), lookback=14, horizon=7)
+    prints = dataset.train.fingerprints()
+    assert len(set(prints.tolist())) == 7
+    assert np.array_equal(prints[:50], prints[7:57])
+    plain = load(make(tmp_path))
+    assert len(set(plain.train.fingerprints().tolist())) == len(plain.train)
+
+
+def test_targets_and_limit(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    dataset = load(source, target="température,load", limit=20)
+    assert isinstance(dataset.spec.output, Horizon)
+    assert dataset.spec.output.names == ("température", "load")
+    assert len(dataset.train) == 20
+    assert dataset.train["target"].shape == (20, 6, 2)
+    assert dataset.train["input"].shape == (20, 24, 3)
+
+
+def test_lengths_that_nobody_named(tmp_path: Path) -> None:
+    dataset = load(make(tmp_path), lookback=None, horizon=None)
+    assert isinstance(dataset.spec.input, Series)
+    assert isinstance(dataset.spec.output, Horizon)
+    assert (dataset.spec.input.length, dataset.spec.output.length) == (48, 24)  # whole days in a third of 210 hours
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"target": "lode"}, "Did you mean 'load'"),
+        ({"time": "when"}, "data.time=when names no column"),
+        ({"lookback": 0}, "data.lookback=0"),
+        ({"lookback": 400}, "210 moments to train on, and one window takes 406"),
+        ({"horizon": 40}, "30 moments for validation, fewer than the 40"),
+        ({"validation_fraction": 0.6, "test_fraction": 0.5}, "leave nothing"),
+        ({"test": "more.csv"}, "data.test cannot be followed"),
+        ({"group": "load"}, "data.group cannot be followed"),
+        ({"fill": -1}, "data.fill=-1"),
+    ],
+)
+def test_settings_that_cannot_be_followed(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(Problem, match=words):
+        load(make(tmp_path), **settings)
+
+
+def test_bad_tables_are_told_with_their_line(tmp_path: Path) -> None:
+    for rows, words in (
+        ([*days(60), days(60)[3]], "2024-01-04 in line 5 and again in line 62"),
+        ([*days(30), "2024-01-30 13:07,4", *days(60)[30:]], "not equally spaced"),
+        ([*days(30), "soon,4", *days(60)[30:]], "line 32 holds 'soon'"),
+        ([*days(30), f"{days(31)[30][:10]},much", *days(60)[31:]], "load.csv:32: column 'load' holds 'much'"),
+    ):
+        with pytest.raises(Problem, match=words):
+            load(table(tmp_path, *rows))
+    with pytest.raises(Problem, match="no column of numbers"):
+        load(table(tmp_path, *(f"{row[:10]},calm" for row in days(60))))
+    with pytest.raises(Misuse, match="several columns of times"):
+        load(table(tmp_path, *(f"{row},{row[:10]}" for row in days(60)), head="time,load,sold"))
+
+
+def test_rows_are_sorted_and_texts_left_out(tmp_path: Path) -> None:
+    rows = [f"{row},{'fair' if number % 2 else 'foul'}" for number, row in enumerate(days(200))]
+    straight = load(table(tmp_path, *rows, head="time,load,sky"))
+    assert "'sky' holds texts" in told(straight)["left-out-column"]
+    turned = load(table(tmp_path, *rows[::-1], head="time,load,sky", name="turned.csv"))
+    mixed = load(table(tmp_path, *rows[100:], *rows[:100], head="time,load,sky", name="mixed.csv"))
+    assert "unsorted-times" not in told(turned)
+    assert "unsorted-times" in told(mixed)
+    for other in (turned, mixed):
+        assert torch.equal(other.train["input"], straight.train["input"])
+
+
+def test_without_times_rows_follow_each_other(tmp_path: Path) -> None:
+    dataset = load(table(tmp_path, *(f"{row % 5},{row % 7}" for row in range(120)), head="a,b"))
+    assert any("No column holds times" in fact for fact in dataset.facts)
+    assert len(dataset.train) == 84 - 29
+
+
+def test_a_constant_column_is_named_and_harmless(tmp_path: Path) -> None:
+    dataset = load(table(tmp_path, *(f"{row},3.25" for row in days(200)), head="time,load,calm"))
+    assert "'calm' is constant" in told(dataset)["constant-column"]
+    assert dataset.train["input"][..., 1].abs().max() == 0
+    assert isinstance(dataset.spec.output, Horizon)
+    assert dataset.spec.output.scale[1] == 1.0
+
+
+def test_preprocessing_is_restored_and_reads_the_end_of_another_table(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    dataset = load(source)
+    again = restore(dump(dataset.preprocess))
+    assert again == dataset.preprocess
+    assert isinstance(again, SeriesPreprocess)
+    lines = Path(source).read_text().splitlines()
+    cut = table(tmp_path, *lines[1:241], head=lines[0], name="cut.csv")  # up to hour 240: the 77th is missing
+    ((name, item),) = again.read([cut])
+    assert name == cut
+    assert again.beside(item)["times"][0] == "2024-03-01 01:00:00"
+    row = 241 - 210  # of the hours that validate and test, the first that is not known
+    validation = load(source, validation_fraction=0.3, test_fraction=0.0)
+    stored = validation.validation["input"][row]
+    assert torch.allclose(again.tensor(again.encode([item]))[0], stored, atol=1e-6)
+    with pytest.raises(Problem, match=r"short.csv has 20 moments and the model looks back on 24"):
+        again.encode([again.read([table(tmp_path, *lines[1:21], head=lines[0], name="short.csv")])[0][1]])
+    with pytest.raises(Problem, match=r"has no column 'load'. Did you mean 'loads'"):
+        again.read([table(tmp_path, *lines[1:], head=lines[0].replace("load", "loads"), name="other.csv")])
+    half = [line.replace(":00:00", ":30:00") if number % 2 else line for number, line in enumerate(lines[1:])]
+    with pytest.raises(Problem, match="not a whole number of times 1 hour"):
+        again.read([table(tmp_path, *half, head=lines[0], name="half.csv")])
+    holes = [line if number < 220 or number > 230 else f"{line[:19]},,," for number, line in enumerate(lines[1:241])]
+    with pytest.raises(Problem, match="lacks values of 'load' among its last 24"):
+        again.encode([again.read([table(tmp_path, *holes, head=lines[0], name="holes.csv")])[0][1]])
+
+
+def test_arrays_and_dictionaries_are_series_too(tmp_path: Path) -> None:
+    dataset = load(make(tmp_path))
+    preprocess = dataset.preprocess
+    values = np.random.default_rng(0).normal(size=(30, 3))
+    both = preprocess.encode([values, {"load": values[:, 0], "température": values[:, 1], "shift": values[:, 2]}])
+    assert both.shape == (2, 24, 3)
+    assert torch.equal(both[0], both[1])
+    assert preprocess.beside(values) == {}
+    with pytest.raises(Problem, match=r"shape \[30, 2\] where \[moments, 3\]"):
+        preprocess.encode([values[:, :2]])
+    with pytest.raises(Problem, match="no variate 'shift'"):
+        preprocess.encode([{"load": [1.0], "température": [1.0]}])
+
+
+def test_what_is_forecast_is_told_in_the_users_units(tmp_path: Path, call: Any) -> None:
+    source = make(tmp_path)
+    run = deepen.train(source, runs=tmp_path / "runs", **{"plan": "fp32", "epochs": 3, "seed": 1, **_full()})
+    model = run.load()
+    (answer,) = model.predict(source)
+    assert answer["times"][0] == "2024-03-03 12:00:00"
+    assert set(answer["series"]) == {"load", "température", "shift"}
+    assert 20 < np.mean(answer["series"]["load"]) < 90
+    done = call("predict", str(run.path), source, "--save", str(tmp_path / "drawn"))
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{source}\tload ")
+    lines = (tmp_path / "drawn" / "load-forecast.csv").read_text().splitlines()
+    assert lines[0] == "time,load,température,shift"
+    assert len(lines) == 7
+    assert "<svg" in (tmp_path / "drawn" / "load.svg").read_text()
+    done = call("evaluate", str(run.path), "--json")
+    assert done.json["samples"] == 55
+    assert done.json["rival"]["method"] == "repeating the last season"
+
+
+def _full() -> dict[str, Any]:
+    return {f"data.{name}": value for name, value in SETTINGS.items()}
+
+
+@pytest.mark.skipif("DEEPEN_DATA" not in os.environ, reason="DEEPEN_DATA is not set: ETTh1 lies there")
+def test_etth1_has_its_standard_split() -> None:
+    from deepen.data import etth1
+
+    dataset = etth1.load("etth1", etth1.Config(), 0)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test or ())) == (8209, 2785, 2785)
+    assert isinstance(dataset.train, Windows)
+    assert dataset.train.flat[:8640].double().mean(0).abs().max() < 1e-6
+    assert (dataset.train.flat[:8640].double().std(0, correction=0) - 1).abs().max() < 1e-6
+    assert dataset.findings == []
