@@ -49,6 +49,10 @@ METRICS = {
     "tv": "How much neighbouring pixels differ: high for noise, low for smooth areas.",
     "bits_per_character": "The bits that a perfect packer would need for a character, were it told these chances: to be compared "
     "where texts are cut into other pieces.",
+    "word_error_rate": "Words to be put in, taken out or changed to make what was written into what was said, as a share of the "
+    "words that were said; 0 is best.",
+    "character_error_rate": "The same, counted in characters.",
+    "exact": "The share of recordings that were written without a mistake.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
 
@@ -58,10 +62,6 @@ OF_TOKENS = {
 }
 """The same where it is tokens that are answered."""
 
-ALIASES = {"ece": "calibration_error", "f1_macro": "macro_f1", "cross_entropy": "log_loss", "auc": "auroc"}
-
-PICTURES = {
-    "loss": "What training makes small. While both fall, it learns; where validation rises and training still falls, "
 OF_LABELS = {
     "accuracy": "The share of words whose label was named rightly.",
     "unseen_accuracy": "The same over the words that no training sentence has.",
@@ -86,6 +86,10 @@ SCALED = {
 }
 """Of forecasts, which may be of several variates in units of their own."""
 
+ALIASES = {"ece": "calibration_error", "f1_macro": "macro_f1", "cross_entropy": "log_loss", "auc": "auroc"}
+
+PICTURES = {
+    "loss": "What training makes small. While both fall, it learns; where validation rises and training still falls, "
     "it learns by heart.",
     "schedule": "The learning rate: how far one step goes. Large at first to get far, small at the end to settle.",
     "confusion": "Blue is right, orange is wrong; a strong orange square is a pair of classes that it mixes up.",
@@ -134,14 +138,14 @@ def meaning(metric: str, output: Output | None = None) -> str:
     name = plain(metric.partition("/")[0])
     if isinstance(output, Tokens) and name in OF_TOKENS:
         return OF_TOKENS[name]
-    return METRICS.get(ALIASES.get(name, name), "")
-
-
-def caption(picture: str) -> str:
     if isinstance(output, Labels) and name in OF_LABELS:
         return OF_LABELS[name]
     if isinstance(output, Horizon):
         return (OF_ONE if "/" in metric else SCALED).get(name, METRICS.get(name, ""))
+    return METRICS.get(ALIASES.get(name, name), "")
+
+
+def caption(picture: str) -> str:
     """One sentence on how to read a picture; empty where it speaks for itself."""
     return PICTURES.get(picture, "")
 
@@ -210,16 +214,6 @@ def headline(
             f"{said}; who knows only how common each is names {percent(base['accuracy'])}, torn between "
             f"{number(base['perplexity'], 3)}."
         )
-    episode = next((name for name in ("return", "mean_return") if name in score), "")
-    if episode:
-        said = f"Reaches a mean return of {number(score[episode], 4)} an episode in {data}"
-        return said + (f"; acting at random reaches {number(base[episode], 3)}." if episode in base else ".")
-    error = next((name for name in ("mae", "rmse") if name in score), "")
-    if error and not isinstance(output, Nothing | Action):
-        names = ", ".join(getattr(output, "names", ())) or "the target"
-        kind = "on average" if error == "mae" else "typically"
-        said = f"Predicts {names}, {kind} {number(score[error], 3)} off for {held_out}"
-        if error in base:
     if isinstance(output, Labels) and "accuracy" in score:
         by, each = "f1" if "f1" in score else "accuracy", several(samples, "sentence")
         said = f"Labels words, {output.width} labels: {words(by)} {shown(by, score[by])} on {each} held back"
@@ -227,14 +221,24 @@ def headline(
         return f"{said}{often}."
     if "word_error_rate" in score:
         rate = shown("word_error_rate", score["word_error_rate"])
+        whole = f"; {percent(score['exact'])} are written without a mistake" if "exact" in score else ""
+        return f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
+    episode = next((name for name in ("return", "mean_return") if name in score), "")
+    if episode:
+        said = f"Reaches a mean return of {number(score[episode], 4)} an episode in {data}"
+        return said + (f"; acting at random reaches {number(base[episode], 3)}." if episode in base else ".")
     if isinstance(output, Horizon) and "mse" in score:
         said = f"Forecasts {some(output.names)}, {several(output.length, 'moment')} ahead: MSE {number(score['mse'], 3)}, MAE "
         said += f"{number(score['mae'], 3)} in deviations on {several(samples, 'window')} held back"
         return said + (
             "." if "mse" not in base else f"; repeating the last value would give MSE {number(base['mse'], 3)}."
         )
-        whole = f"; {percent(score['exact'])} are written without a mistake" if "exact" in score else ""
-        return f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
+    error = next((name for name in ("mae", "rmse") if name in score), "")
+    if error and not isinstance(output, Nothing | Action):
+        names = ", ".join(getattr(output, "names", ())) or "the target"
+        kind = "on average" if error == "mae" else "typically"
+        said = f"Predicts {names}, {kind} {number(score[error], 3)} off for {held_out}"
+        if error in base:
             always = f"always answering {trivial}" if trivial else "always answering the mean"
             said += f"; {always} would be {number(base[error], 3)} off"
         return said + "."
