@@ -82,9 +82,8 @@ def longest_text(entry: registry.Entry) -> int | None:
     """Tokens that are read at once with weights of others, which mostly know what to do with more; None for data that holds
     no texts."""
     config = getattr(entry.load(), "Config", Data)
-    return (
-        texts.LONGEST if issubclass(config, texts.Config) else LONGEST if issubclass(config, running.Config) else None
-    )
+    held = ((texts.Config, texts.LONGEST), (labelled.Config, labelled.LONGEST), (running.Config, LONGEST))
+    return next((longest for kind, longest in held if issubclass(config, kind)), None)
 
 
 def refuse_weights(name: str) -> Misuse:

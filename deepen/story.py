@@ -65,7 +65,6 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
         **attention.told(dataset, model.module),
         **_of_samples(folder, dataset, task),
-        **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
     }
     if settled.sweep is not None and settled.lr is not None:
         rates, losses = zip(*settled.sweep, strict=True)
@@ -129,9 +128,9 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
     spec, train = dataset.spec, dataset.train
     if dataset.acting or not len(train):
         return {}
-    at = torch.linspace(0, len(train) - 1, min(NINE, len(train))).long()
     if isinstance(spec.input, Series):
         return {"series": forecasts.shown(dataset)}
+    at = torch.linspace(0, len(train) - 1, min(NINE, len(train))).long()
     some = train.subset(at)
     if isinstance(spec.input, Image):
         pixels = some["input"].numpy()

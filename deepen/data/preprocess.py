@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 KINDS = {
@@ -21,12 +22,12 @@ KINDS = {
     "table": "deepen.data.columns",
     "array": "deepen.data.arrays",
     "text": "deepen.data.sentences",
-    "pair": "deepen.data.paired",
     "tagged": "deepen.data.tagging",
     "audio": "deepen.data.sound",
+    "pair": "deepen.data.paired",
+    "series": "deepen.data.lookback",
 }
 
-    "series": "deepen.data.lookback",
 
 BATCH = 256
 """Items that are encoded at once for prediction."""
@@ -72,12 +73,20 @@ class Preprocess(ABC):
         for start in range(0, len(items), BATCH):
             yield self.encode(items[start : start + BATCH]), []
 
-    @abstractmethod
-    def tensor(self, stored: Tensor) -> Tensor:
+    def joined(self, rows: Sequence[Tensor]) -> Tensor:
+        """Stored rows that were encoded apart, [n, ...] each, as one batch."""
+        return torch.cat(list(rows))
+
+    def worded(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What a task answers, in the words of the data: tokens as a text."""
+        return answer
+
     def beside(self, item: Any) -> dict[str, Any]:
         """What a person is told of a raw item beside the answer for it: the moments that a forecast is for."""
         return {}
 
+    @abstractmethod
+    def tensor(self, stored: Tensor) -> Tensor:
         """Stored rows [N, ...] as model input, float32 [N, *spec.input.shape], on the device of `stored`; texts as tokens,
         int64 [N, L]."""
 

@@ -7,6 +7,7 @@ from deepen.spec import Audio, Boxes, Category, Horizon, Image, Labels, Mask, Se
 
 FOR_TEXTS = "bag, textcnn or lstm"
 """Models that say one thing of a text."""
+FOR_SOUND = "sound-cnn or sound-gru"
 BOTH_WAYS = "transformer or bert"
 """Models in which each place of a text sees all others."""
 MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Sentence: "sentences", Horizon: "forecasts"}
@@ -36,7 +37,7 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
     `remedy` is a setting that helps, if not larger pictures."""
     if not isinstance(spec.input, Image):
         kind = type(spec.input).__name__.lower()
-        better = {"observation": "actor-critic", "text": FOR_TEXTS}.get(kind, "mlp or perceptron")
+        better = {"observation": "actor-critic", "text": FOR_TEXTS, "audio": FOR_SOUND}.get(kind, "mlp or perceptron")
         raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
     if min(spec.input.height, spec.input.width) < smallest:
         size = f"{spec.input.height}x{spec.input.width}"
@@ -48,9 +49,21 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
 
 
 def numbers(spec: Spec, model: str) -> None:
-    """Raise `Problem` where the input is no numbers that may be added and multiplied: tokens are but names."""
+    """Raise `Problem` where the input is no numbers, as many for every sample, that may be added and multiplied: tokens are but
+    names, and recordings differ in length."""
     if isinstance(spec.input, Text):
         raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model {FOR_TEXTS}.")
+    if isinstance(spec.input, Audio):
+        raise Problem(
+            f"Model '{model}' works on as many numbers for every sample and this data is recordings: choose --model {FOR_SOUND}."
+        )
+
+
+def sounds(spec: Spec, model: str) -> Audio:
+    """The input as sound; raises `Problem` when it is something else."""
+    if not isinstance(spec.input, Audio):
+        raise Problem(f"Model '{model}' is for recordings and this data holds none: `deepen list` has models for it.")
+    return spec.input
 
 
 def texts(spec: Spec, model: str) -> Text:
@@ -94,6 +107,16 @@ def hidden_tokens(spec: Spec, model: str) -> Tokens:
     return spec.output
 
 
+def forecasts(spec: Spec, model: str) -> tuple[Series, Horizon]:
+    """The past of a series and what is asked of its future; raises `Problem` when the data is something else."""
+    if not isinstance(spec.input, Series) or not isinstance(spec.output, Horizon):
+        raise Problem(
+            f"Model '{model}' goes on with a series and this data is none: name a table with a column of equally spaced times, or "
+            "choose another model; `deepen list` has them."
+        )
+    return spec.input, spec.output
+
+
 def share(key: str, value: float) -> float:
     """`value` if it is a share in [0, 1), as of dropout; else `Misuse` naming `key`."""
     if not 0 <= value < 1:
@@ -106,13 +129,3 @@ def positive(key: str, *values: float) -> None:
     if any(value <= 0 for value in values):
         given = ",".join(f"{value:g}" for value in values)
         raise Misuse(f"model.{key}={given} is not usable: expected only numbers above zero.")
-def forecasts(spec: Spec, model: str) -> tuple[Series, Horizon]:
-    """The past of a series and what is asked of its future; raises `Problem` when the data is something else."""
-    if not isinstance(spec.input, Series) or not isinstance(spec.output, Horizon):
-        raise Problem(
-            f"Model '{model}' goes on with a series and this data is none: name a table with a column of equally spaced times, or "
-            "choose another model; `deepen list` has them."
-        )
-    return spec.input, spec.output
-
-

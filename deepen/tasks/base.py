@@ -97,6 +97,13 @@ class Task(ABC):
         """Pictures of the state of learning by name, uint8 [H, W, C]; an empty dictionary where there is nothing to see."""
 
 
+def agree(received: Sequence[int], expected: Sequence[int | None]) -> bool:
+    """Whether a shape is as expected, in which None is any number."""
+    return len(received) == len(expected) and all(
+        wanted in (None, size) for size, wanted in zip(received, expected, strict=True)
+    )
+
+
 class Supervised(Task):
     """A task that learns targets from inputs: a concrete one writes `loss`, `score`, `measure` and how to say the answer."""
 
@@ -104,8 +111,8 @@ class Supervised(Task):
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss over the batch, with gradient, and further detached scalars to log."""
 
-    def expected(self, count: int) -> tuple[int, ...]:
-        """The shape of a model's answer to `count` inputs, for telling early that a model does not suit."""
+    def expected(self, count: int) -> tuple[int | None, ...]:
+        """The shape of a model's answer to `count` inputs, for telling early that a model does not suit; None is any number."""
         return (count, self.spec.output.width)
 
     @final
@@ -149,6 +156,8 @@ class Rival:
     """Of the split that was asked for, by the names of the task's own; empty where the comparison was left out."""
     skipped: str = ""
     """Why it was left out."""
+    fitted: bool = True
+    """Whether it had to learn anything: who repeats the last season has not."""
 
 
 class Rivalled(ABC):
@@ -156,8 +165,6 @@ class Rivalled(ABC):
 
     @abstractmethod
     def rival(self, columns: Columns) -> Rival | None:
-    fitted: bool = True
-    """Whether it had to learn anything: who repeats the last season has not."""
         """What the method scores on a split, fitted on the training split that `study` saw; None where there is none for
         such data."""
 
@@ -179,7 +186,8 @@ class Reads(ABC):
 
 
 class Places(ABC):
-    """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came."""
+    """A task whose answers lie in a picture (boxes, masks), and are told in the pixels of the picture as it came; or in a text
+    (labels), and are told in its characters."""
 
     @abstractmethod
     def place(self, outputs: Iterable[tuple[Tensor, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
