@@ -23,6 +23,7 @@ from deepen.data.dataset import Dataset
 from deepen.data.loader import Augmentation, Loader
 from deepen.data.pixels import PicturePreprocess
 from deepen.data.placed import PlacedAugmenter
+from deepen.data.sound_augment import SoundAugmenter
 from deepen.engine import device as devices
 from deepen.engine import evaluate, mode, optim, plan, schedule
 from deepen.engine.features import Features
@@ -32,7 +33,7 @@ from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.sources import find_source, load, longest_text, natural_task, refuse_weights, seen_in, without_pictures
 from deepen.spec import PAD, Audio, Boxes, Image, Mask, Text
-from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task
+from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task, agree
 from deepen.transfer import Origin
 
 
@@ -277,19 +278,21 @@ def _fit_together(recipe: Recipe, dataset: Dataset, task: Task, model: nn.Module
             f"{name} does not take input of shape {list(some.shape)}: {str(error).splitlines()[0]}"
         ) from error
     expected, received = task.expected(len(some)), getattr(output, "shape", type(output).__name__)
-    if received != expected:
+    if isinstance(received, str) or not agree(received, expected):
         got = received if isinstance(received, str) else list(received)
+        shape = ", ".join("any" if size is None else str(size) for size in expected)
         raise Problem(
-            f"{name} does not suit the task '{recipe.task_name}' here: expected an output of shape {list(expected)}, "
-            f"received {got}."
+            f"{name} does not suit the task '{recipe.task_name}' here: expected an output of shape [{shape}], received {got}."
         )
 
 
 def augmenter_of(recipe: Recipe, dataset: Dataset) -> Augmentation | None:
-    """What changes training pictures, and targets that lie in them, or None where nothing is asked for."""
+    """What changes training pictures, and targets that lie in them, or recordings; None where nothing is asked for."""
     if off(recipe.augment):
         return None
     known, spec = dataset.preprocess, dataset.spec
+    if isinstance(spec.input, Audio):
+        return SoundAugmenter(recipe.augment, spec.input)
     mean, std = (known.mean, known.std) if isinstance(known, PicturePreprocess) else ((), ())
     if isinstance(spec.input, Image) and isinstance(spec.output, Boxes | Mask):
         return PlacedAugmenter(recipe.augment, spec.input, mean, std)

@@ -99,7 +99,7 @@ class Schedule:
 
 @dataclass
 class Augment:
-    """Random changes to training pictures, as batched tensor work on the device. 0 is off."""
+    """Random changes to training pictures or recordings, as batched tensor work on the device. 0 is off."""
 
     shift: int = 0
     """Largest shift in pixels, each way."""
@@ -126,6 +126,18 @@ class Augment:
     padding: Literal["reflect", "zero"] = "reflect"
     """What moves in from beyond the edge with shift, rotate and scale: the picture mirrored, or black. Pictures with boxes or
     masks are not affected: there it is always the mean colour, since what stands in a mirrored margin has no box."""
+    speed: float = 0.0
+    """Recordings: largest relative change of speed, and of pitch with it: 0.1 is 90 % to 110 %."""
+    delay: float = 0.0
+    """Recordings: most seconds of silence that are put before."""
+    noise: float = 0.0
+    """Recordings: loudest noise that is added, as a share of how loud the recording is."""
+    gain: float = 0.0
+    """Recordings: largest change of loudness in decibels, each way."""
+    mask_time: float = 0.0
+    """Recordings: longest stretch of time that is hidden, as a share of the recording; there are two."""
+    mask_bands: float = 0.0
+    """Recordings: widest range of pitch that is hidden, as a share of the bands; there are two."""
 
 
 @dataclass

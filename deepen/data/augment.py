@@ -30,6 +30,8 @@ ERASED = (0.02, 0.33)
 SLANT = (math.log(0.3), math.log(3.3))
 ASPECT = 4 / 3
 """Width over height of a random part lies between its inverse and this, as in the paper."""
+OF_SOUND = ("speed", "delay", "noise", "gain", "mask_time", "mask_bands")
+"""Settings that are for recordings, see `sound_augment`."""
 QUANTILES = 4096
 """Steps of the table that Beta(alpha, alpha) is drawn from: torch has no public Beta with a generator."""
 
@@ -40,7 +42,7 @@ def off(config: Augment) -> bool:
 
 
 def describe(config: Augment) -> str:
-    """What is done to a picture, for people."""
+    """What is done to a picture or a recording, for people."""
     parts = (
         (config.shift, f"shift up to {config.shift} px"),
         (config.flip, "mirror"),
@@ -53,6 +55,12 @@ def describe(config: Augment) -> str:
         (config.erase, f"erase a rectangle in {config.erase:.0%}"),
         (config.mixup, f"mixup {config.mixup:g}"),
         (config.cutmix, f"cutmix {config.cutmix:g}"),
+        (config.speed, f"speed up to {config.speed:.0%}"),
+        (config.delay, f"up to {config.delay:g} s of silence before"),
+        (config.noise, f"noise up to {config.noise:.0%}"),
+        (config.gain, f"loudness up to {config.gain:g} dB"),
+        (config.mask_time, f"hide up to {config.mask_time:.0%} of the time, twice"),
+        (config.mask_bands, f"hide up to {config.mask_bands:.0%} of the bands, twice"),
     )
     return ", ".join(text for wanted, text in parts if wanted) or "none"
 
@@ -248,7 +256,10 @@ def _beta_table(alpha: float) -> Tensor:
 
 
 def check(config: Augment, image: Image) -> None:
-    """Raise `Misuse` for a strength that is out of range."""
+    """Raise `Misuse` for what is for recordings, and for a strength that is out of range."""
+    for name in OF_SOUND:
+        if getattr(config, name):
+            raise Misuse(f"augment.{name} changes recordings and this data is pictures: leave it out.")
     side = min(image.height, image.width)
     limits = {
         "shift": (config.shift, 0, side - 1),

@@ -165,7 +165,10 @@ class Model:
                 f"A model for '{name}' makes samples out of nothing and answers no input. Use `deepen generate` on it instead."
             )
         items = dict(named)
-        return ({"input": (own := names.popleft()), **self.preprocess.beside(items[own]), **answer} for answer in told)
+        return ({"input": (own := names.popleft()), **self._said(items[own], answer)} for answer in told)
+
+    def _said(self, item: Any, answer: dict[str, Any]) -> dict[str, Any]:
+        return {**self.preprocess.beside(item), **self.preprocess.worded(answer)}
 
     def redraw(
         self, named: Sequence[tuple[str, Any]], size: int | None = None, refuse: Refuse | None = None
@@ -244,13 +247,14 @@ class Model:
             names.append(name)
             for stored, framed in itertools.chain([first], pieces):
                 held = sum(map(len, rows)) + len(stored)
-                if rows and (held > BATCH or held * stored[0, ..., 0].numel() > PIECES):
-                    yield torch.cat(rows), frames
+                places = stored[0, ..., 0] if stored.dim() > 2 else stored[0]  # pixels, whatever their channels; samples
+                if rows and (held > BATCH or held * places.numel() > PIECES):
+                    yield self.preprocess.joined(rows), frames
                     rows, frames = [], []
                 rows.append(stored)
                 frames += [replace(frame, item=number) for frame in framed]
         if rows:
-            yield torch.cat(rows), frames
+            yield self.preprocess.joined(rows), frames
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ def card(facts: dict[str, Any]) -> str:
     if "converted" in facts:
         return _of_others(facts)
     output = facts["spec"]["output"]
-    names = ", ".join(str(name) for name in output.get("names", ())) or "pictures (its data has no answers)"
+    other = "a text" if output["kind"] in ("tokens", "sentence") else "pictures (its data has no answers)"
+    names = ", ".join(str(name) for name in output.get("names", ())) or other
     lines = [
         f"# {facts['model']['name']} for {facts['source']}",
         "",
@@ -37,7 +38,7 @@ def card(facts: dict[str, Any]) -> str:
 
 def _of_others(facts: dict[str, Any]) -> str:
     """Of weights that were trained elsewhere: nothing was measured here."""
-    names = facts["spec"]["output"]["names"]
+    names = facts["spec"]["output"].get("names")
     seen = facts["preprocess"]
     how = ""
     if "mean" in seen:
@@ -71,6 +72,8 @@ def _fields(part: dict[str, Any]) -> str:
         return f"a row of a table, {len(part['columns'])} numbers after preprocessing"
     if part["kind"] == "text":
         return f"a text, at most {part['length']} tokens of {part['vocabulary']:,} different ones"
-    return f"an observation of {part.get('environment') or 'its environment'}, size {part['size']}"
     if part["kind"] == "series":
         return f"the last {part['length']:,} moments of a series, {len(part['names'])} numbers each"
+    if part["kind"] == "audio":
+        return f"a recording at {part['rate']:,} samples a second, {part['bands']} bands in at most {part['frames']:,} frames"
+    return f"an observation of {part.get('environment') or 'its environment'}, size {part['size']}"

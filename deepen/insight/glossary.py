@@ -53,6 +53,9 @@ METRICS = {
     "words that were said; 0 is best.",
     "character_error_rate": "The same, counted in characters.",
     "exact": "The share of recordings that were written without a mistake.",
+    "bleu": "How many runs of one to four words of a translation stand in the reference, in small letters and cut into words as papers "
+    "do; 100 is the reference itself.",
+    "sacrebleu": "BLEU as the program sacrebleu counts it: capitals count, and signs stand apart.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
 
@@ -113,6 +116,7 @@ PICTURES = {
     "attention": "What a place of a text takes from other places, the stronger the colour the more. Heads differ: one looks at the "
     "word before, another at full stops, another at what a word goes with. It shows what the layers do, which is not always why "
     "the answer is what it is.",
+    "looks": "Before each token of the reference the model looked where the row is strong: words that mean the same, mostly.",
     "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
 }
 
@@ -223,6 +227,9 @@ def headline(
         rate = shown("word_error_rate", score["word_error_rate"])
         whole = f"; {percent(score['exact'])} are written without a mistake" if "exact" in score else ""
         return f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
+    if "bleu" in score:
+        said = f"Answers texts with texts: BLEU {number(score['bleu'], 3)} on {held_out}"
+        return said + (f"; giving the text back as it is reaches {number(base['bleu'], 2)}." if "bleu" in base else ".")
     episode = next((name for name in ("return", "mean_return") if name in score), "")
     if episode:
         said = f"Reaches a mean return of {number(score[episode], 4)} an episode in {data}"

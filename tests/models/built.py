@@ -14,6 +14,7 @@ from deepen.fields import convert
 from deepen.registry import entries, find
 from deepen.spec import (
     Action,
+    Audio,
     Boxes,
     Category,
     Horizon,
@@ -52,6 +53,8 @@ SPECS = {
     "names": Spec(Text(12, 40), Labels(("O", "B-PER", "I-PER"))),
     "load": Spec(Series(40, ("a", "b", "c")), Horizon(6, ("a", "c"), (1.0, 2.0), (3.0, 4.0))),
     "translations": Spec(Text(12, 40), Sentence(9, 30)),
+    "words": Spec(Audio(21, 10, 8000), TEN),
+    "speech": Spec(Audio(21, 10, 8000), Sentence(9, 30)),
     "cart-pole": Spec(Observation((4,), "CartPole-v1"), Action(("left", "right"))),
 }
 BATCH = 5
@@ -124,6 +127,8 @@ def answer_shape(model: nn.Module, spec: Spec, output: Tensor) -> tuple[int, ...
         return (BATCH, spec.output.width, *spec.input.shape[1:])
     if isinstance(spec.output, Boxes):
         return (BATCH, output.shape[1], 4 + spec.output.width)  # as many rows as the model has places to look at
+    if isinstance(spec.input, Audio) and isinstance(spec.output, Sentence):
+        return (BATCH, -(-spec.input.frames // model.stride), spec.output.width)  # type: ignore[operator]
     if isinstance(spec.output, Tokens | Labels):
         return (BATCH, *spec.input.shape, spec.output.width)
     if isinstance(spec.output, Horizon):
