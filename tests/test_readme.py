@@ -61,7 +61,7 @@ def test_every_command_is_understood(words: list[str]) -> None:
     kind = "observation" if acts else "image"
     known = choose(source, Seen(kind, 1000, 28, 1), task or natural, model)
     task, model = task or (known.task if known else natural), model or (known.model if known else "mlp")
-    own = "environments" if acts else "tables" if "." in source else "folder"
+    own = "environments" if acts else "series-table" if task == "forecast" else "tables" if "." in source else "folder"
     reader = source if source in registry.entries("data") else own
     recipe = blank(source, reader, task, model)
     for key, value in settings.items():
