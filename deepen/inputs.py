@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 from deepen.errors import Misuse, Problem
 
 PEEKED = 4096
+RECEIVED = "standard-input"
+"""What is called so came by standard input; its ending is a guess."""
 
 
 class Refused:
@@ -89,7 +91,7 @@ def _received(stream: BinaryIO, folder: Path) -> Path:
     start = stream.read(PEEKED)
     if not start:
         raise Problem("Nothing came by standard input: expected the bytes of a picture, or the rows of a table.")
-    path = folder / f"standard-input{_ending(start)}"
+    path = folder / f"{RECEIVED}{_ending(start)}"
     with path.open("wb") as file:
         file.write(start)
         shutil.copyfileobj(stream, file)

@@ -19,6 +19,7 @@ from deepen import recipe as recipes
 from deepen import registry
 from deepen.data.preprocess import Preprocess
 from deepen.data.sentences import TextPreprocess
+from deepen.data.tagging import TaggedPreprocess
 from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem, did_you_mean
@@ -323,7 +324,7 @@ def keep(folder: Folder, network: nn.Module, start: Start | None, recipe: Recipe
     """Write what a training begins with from elsewhere into its run: weights, and the tokenizer that its texts are cut with.
     Raises `Problem` where there is no room."""
     files = {} if start is None else {FACTS: json.dumps(vars(start), indent=1, ensure_ascii=False)}
-    if getattr(recipe.data, "tokenizer", None) is not None and isinstance(preprocess, TextPreprocess):
+    if getattr(recipe.data, "tokenizer", None) is not None and isinstance(preprocess, TextPreprocess | TaggedPreprocess):
         files[TOKENIZER] = json.dumps(preprocess.tokenizer.to_json(), ensure_ascii=False)
     if not files:
         return

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from deepen.data import chunks, tokenizer
+from deepen.data import adopted, chunks, tokenizer
 from deepen.data.conll import Sentence
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.ragged import Ragged, string
@@ -41,6 +41,8 @@ class Config(Data):
     """What words are cut into. auto: characters where every word is one, else pieces (bpe). words: small letters, uncut."""
     vocabulary: int | None = None
     """Most different tokens. Default: 4,096 pieces, 30,000 words, 8,192 characters."""
+    tokenizer: str | None = None
+    """A run, a bundle or a folder with tokenizer.json, to cut words as it does. Default: one that is fitted on them."""
     length: int | None = None
     """Tokens of a row: what is longer is cut between two words. Default: those of the longest training sentence, 64 to 256."""
     encoding: str | None = None
@@ -133,7 +135,15 @@ def _fitted(learnt: Sequence[Sentence], config: Config, apart: bool) -> tuple[Ta
     if kind == "auto":
         kind = "bpe" if any(len(word) > 1 for word in words) else "characters"
     blank = " " if apart and kind != "words" else ""
-    fitted = tokenizer.fit(kind, (blank + word for word in words), config.vocabulary or USUAL_SIZE[kind])
+    if config.tokenizer is not None:
+        fitted = adopted.adopt(config.tokenizer).tokenizer
+    else:
+        fitted = tokenizer.fit(kind, (blank + word for word in words), config.vocabulary or USUAL_SIZE[kind])
+    framing = fitted.begins + fitted.ends
+    if config.length is not None and config.length <= framing:
+        raise Misuse(
+            f"data.length={config.length} leaves no room between the {framing} tokens around a text: expected more."
+        )
     long = TaggedPreprocess(fitted, 1 << 30, joining(words), apart, config.encoding)
     lengths = np.array([len(rows[0].tokens) for rows in long.rows([one.words for one in learnt])])
     length = config.length or int(min(max(SHORTEST, lengths.max(initial=0)), LONGEST))

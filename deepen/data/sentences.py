@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from deepen.data.reading import ENDINGS, ending, read_table
 from deepen.data.text_file import encoding_of, read_lines
 from deepen.data.tokenizer import BEGIN, END, UNKNOWN, Characters, Pieces
 from deepen.errors import Problem, did_you_mean
+from deepen.inputs import RECEIVED
 from deepen.spec import PAD
 
 PLAIN = (".txt", ".text")
@@ -52,7 +54,7 @@ class TextPreprocess(Preprocess):
                 found += self.read(inside)
             elif not path.is_file():
                 found.append((source, _itself(source)))
-            elif ending(source) in ENDINGS:
+            elif ending(source) in ENDINGS and not self._piped(source):
                 found += self._rows(source)
             elif self.whole:
                 found.append((source, "".join(line for _, line in self._lines(source, keep=True))))
@@ -64,6 +66,13 @@ class TextPreprocess(Preprocess):
         encoding, _ = encoding_of(path, self.encoding)
         lines = list(enumerate(read_lines(path, encoding), 1))
         return lines if keep else [(number, line.rstrip("\r\n")) for number, line in lines if line.strip()]
+
+    def _piped(self, path: str) -> bool:
+        """Whether a file is texts that came by standard input and are called a table for the commas that they hold."""
+        if Path(path).stem != RECEIVED or ending(path) not in (".csv", ".tsv"):
+            return False
+        _, first = next(iter(self._lines(path)), (0, ""))
+        return self.column not in [cell.strip(' "') for cell in re.split(r"[,;\t|]", first)] or not self.column
 
     def _rows(self, path: str) -> list[tuple[str, Any]]:
         table = read_table(path, encoding=self.encoding, known=[self.column])

@@ -7,11 +7,13 @@ list of whole words knows none of that, and networks that read the letters of a 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,8 @@ from deepen.data import conll
 from deepen.data import tokenizer as tokenizers
 from deepen.data.preprocess import BATCH, Preprocess
 from deepen.data.sentences import TextPreprocess
-from deepen.data.tokenizer import UNKNOWN, Characters, Pieces, tidy
+from deepen.data.text_file import encoding_of, read_lines
+from deepen.data.tokenizer import BEGIN, END, UNKNOWN, Characters, Pieces, tidy
 from deepen.errors import Problem
 from deepen.spec import PAD
 
@@ -78,16 +81,40 @@ class TaggedPreprocess(Preprocess):
             if conll.recognised(source):
                 form = conll.read(source, encoding=self.encoding, labelled=False)
                 found += [(one.origin, list(one.words)) for one in form.sentences]
+            elif not Path(source).exists() and conll.ended(source, conll.ENDINGS) and not re.search(r"\s", source):
+                raise Problem(f"There is no file {source}.")
+            elif Path(source).is_file() and Path(source).suffix.lower() in (".json", ".jsonl"):
+                found += self._listed(source)
             else:
                 found += plain.read([source])
         return found
+
+    def _listed(self, path: str) -> list[tuple[str, Any]]:
+        """A text, a list of words, or an object that holds one of them as `text` or `tokens`, in each line or in one list."""
+        known, _ = encoding_of(path, self.encoding)
+        lines = [line for line in read_lines(path, known) if line.strip()]
+        try:
+            whole = path.lower().endswith(".json")
+            items = json.loads("".join(lines)) if whole else [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise Problem(
+                f"{path} is no JSON ({error}): expected a list, or in a .jsonl an object in each line."
+            ) from None
+        items = items if isinstance(items, list) else [items]
+        plain = [one.get("tokens", one.get(COLUMN)) if isinstance(one, dict) else one for one in items]
+        for number, item in enumerate(plain, 1):
+            if not isinstance(item, str) and not _are_words(item):
+                raise Problem(
+                    f"{path}, item {number}: expected a text or a list of words, as they are or as 'text' or 'tokens'."
+                )
+        return [(f"{path}:{number}", item) for number, item in enumerate(plain, 1)]
 
     def split(self, item: Any) -> tuple[str, list[tuple[int, int]]]:
         """A text and where its words stand in it; words that were given are a text with blanks between them."""
         if isinstance(item, str):
             # Character for character, so that places in it are places in what was given.
             return item, [place for _, place in self._cutter.pre_tokenize_str(tidy(item))]
-        if not isinstance(item, list | tuple) or not all(isinstance(word, str) for word in item):
+        if not _are_words(item):
             kind = type(item).__name__
             raise Problem(f"An item cannot be used: expected a text or a list of words, received {kind}.")
         ends = np.cumsum([len(word) + 1 for word in item]).tolist()
@@ -107,20 +134,27 @@ class TaggedPreprocess(Preprocess):
         # A blank before a word tells its beginning from the inside of another.
         blank = " " if self.apart and self.tokenizer.kind in ("bpe", "characters") else ""
         cut = self.tokenizer.encode([blank + word for word in known])
-        pieces = {word: one[: self.length].tolist() or [UNKNOWN] for word, one in zip(known, cut, strict=True)}
-        return [self._rows([pieces[word] for word in words]) for words in sentences]
+        room = self.length - self.tokenizer.begins - self.tokenizer.ends
+        pieces = {word: one[:room].tolist() or [UNKNOWN] for word, one in zip(known, cut, strict=True)}
+        return [self._rows([pieces[word] for word in words], room) for words in sentences]
 
-    def _rows(self, words: Sequence[list[int]]) -> list[Row]:
+    def _rows(self, words: Sequence[list[int]], room: int) -> list[Row]:
         found: list[Row] = []
-        tokens: list[int] = []
+        held: list[int] = []
         places: list[int] = []
         for number, pieces in enumerate(words):
-            if len(tokens) + len(pieces) > self.length:
-                found.append(Row(np.array(tokens, dtype=np.int32), places, number - len(places)))
-                tokens, places = [], []
-            places.append(len(tokens))
-            tokens = tokens + pieces
-        return [*found, Row(np.array(tokens or [UNKNOWN], dtype=np.int32), places, len(words) - len(places))]
+            if len(held) + len(pieces) > room:
+                found.append(self._row(held, places, number - len(places)))
+                held, places = [], []
+            places.append(len(held))
+            held = held + pieces
+        return [*found, self._row(held, places, len(words) - len(places))]
+
+    def _row(self, pieces: list[int], places: list[int], first: int) -> Row:
+        """Pieces with the tokens around them that a tokenizer of others has."""
+        before, behind = [BEGIN] * self.tokenizer.begins, [END] * self.tokenizer.ends
+        tokens = [*before, *pieces, *behind] or [UNKNOWN]
+        return Row(np.array(tokens, dtype=np.int32), [len(before) + place for place in places], first)
 
     def encode(self, items: Sequence[Any]) -> Tensor:
         """The first row of each, int32 [N, longest]."""
@@ -167,6 +201,10 @@ def joining(words: Iterable[str]) -> str:
         apart.update(set(re.findall(r"^[^\w\s]|^_", word)))
         inside.update(set(re.findall(r"(?<=[^\W_])(?:[^\w\s]|_)(?=[^\W_])", word)))
     return "".join(sorted(sign for sign, count in inside.items() if count >= max(2, apart[sign])))
+
+
+def _are_words(item: Any) -> bool:
+    return isinstance(item, list | tuple) and all(isinstance(word, str) for word in item)
 
 
 def _words(text: str, places: Sequence[tuple[int, int]]) -> list[str]:

@@ -27,7 +27,7 @@ SHOWN = 6
 """Sentences of each kind that are drawn."""
 MOST_WORDS = 60
 """Of a sentence that is drawn."""
-WIDE = 700.0
+WIDE = 560.0
 LINE = 50.0
 MOST_LABELS = 60
 """That bars and confusion are drawn of."""
@@ -136,8 +136,8 @@ def bars(
     paint: Sequence[str],
 ) -> str:
     """F1 of each label as a bar, with precision, recall and how often it is there."""
-    left, room, top = 140.0, 190.0, 62.0
-    columns = (left + room + 116, left + room + 196, left + room + 276)
+    left, room, top = 120.0, 160.0, 62.0
+    columns = (left + room + 112, left + room + 184, left + room + 256)
     parts = [text(12, 22, title, "title"), text(left, 48, "F1", "mute")]
     parts += [text(x, 48, name, "mute end") for x, name in zip(columns, ("precision", "recall", "there"), strict=True)]
     for number, name in enumerate(names):

@@ -20,6 +20,7 @@ from deepen.data import chunks
 from deepen.data.dataset import Columns
 from deepen.data.preprocess import Preprocess
 from deepen.data.tagging import Passage
+from deepen.data.tokenizer import END
 from deepen.errors import Misuse, Problem
 from deepen.randomness import generator
 from deepen.spec import PAD, UNLABELLED, Labels, Spec, Text
@@ -246,7 +247,7 @@ class Tag(Supervised, Places, Weighted):
         begun = torch.where(asked, at, 0).cummax(1).values
         # Whole numbers that overflow: equal words have equal sums, others hardly ever.
         mixed = (input + 0x9E3779B9) * self._odd.to(input.device)[at - begun]
-        mixed = (mixed ^ (mixed >> 29)).masked_fill(input == PAD, 0)
+        mixed = (mixed ^ (mixed >> 29)).masked_fill((input == PAD) | (input == END), 0)
         return torch.zeros_like(mixed).scatter_add_(1, begun, mixed)
 
 
