@@ -118,9 +118,8 @@ def reordered(plain: dict[str, Any], told: Mapping[int, str]) -> Adopted:
     heads = [roles.get(role) or lacking[role] for role in range(len(SPECIAL))]
     rest = sorted(numbers.keys() - set(heads), key=numbers.__getitem__)
     after = {name: place for place, name in enumerate([*heads, *rest])}
-    model["vocab"] = {
-        name: after[name] for name in [*heads, *rest] if name in model["vocab"] or name in lacking.values()
-    }
+    # All of them, for what is only added is given the number behind the last, whatever the file says.
+    model["vocab"] = after
     for one in plain["added_tokens"]:
         one["id"] = after[one["content"]]
     plain["added_tokens"].sort(key=lambda one: one["id"])

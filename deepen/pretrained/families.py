@@ -18,6 +18,7 @@ from deepen.errors import Problem
 
 Config = Mapping[str, Any]
 Tensors = Mapping[str, Tensor]
+SIZES = ("num_attention_heads", "hidden_size", "num_hidden_layers", "intermediate_size")
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,15 @@ def gpt2(config: Config, tensors: Tensors) -> Network:
         if not re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name):  # what may be looked at, no parameter
             own[name] = value.T if re.fullmatch(r"h\..+\.c_(attn|proj|fc)\.weight", name) else value
     _tied(rest.get("lm_head.weight"), own["wte.weight"])
-    fields = {"layers": config["n_layer"], "heads": config["n_head"], "width": config["n_embd"], "form": "gpt2"}
-    fields |= {"hidden": config.get("n_inner"), "bias": True}
+    layers, heads, width = _counts(config, "n_layer", "n_head", "n_embd")
+    fields = {"layers": layers, "heads": heads, "width": width, "hidden": config.get("n_inner")}
+    fields |= {"form": "gpt2", "bias": True}
     return Network("gpt", fields, len(own["wpe.weight"]), own, ("wte.weight",))
 
 
 def llama(config: Config, tensors: Tensors) -> Network:
     """Llama (Touvron et al., 2023)."""
-    heads, width, layers = config["num_attention_heads"], config["hidden_size"], config["num_hidden_layers"]
+    heads, width, layers, hidden = _counts(config, *SIZES)
     groups = config.get("num_key_value_heads") or heads
     turning = config.get("rope_parameters") or {}
     scaling = config.get("rope_scaling") or {}
@@ -81,7 +83,7 @@ def llama(config: Config, tensors: Tensors) -> Network:
             f"h.{number}.mlp.c_fc.weight": torch.cat([of("mlp.gate_proj"), of("mlp.up_proj")]),
             f"h.{number}.mlp.c_proj.weight": of("mlp.down_proj"),
         }
-    fields = {"layers": layers, "heads": heads, "groups": groups, "width": width, "hidden": config["intermediate_size"]}
+    fields = {"layers": layers, "heads": heads, "groups": groups, "width": width, "hidden": hidden}
     fields |= {"form": "llama", "eps": config["rms_norm_eps"]}
     fields["base"] = float(turning.get("rope_theta") or config.get("rope_theta") or 10_000.0)
     rows = ["wte.weight"]
@@ -107,8 +109,8 @@ def bert(config: Config, tensors: Tensors) -> Network:
     guessing = {name: value for name, value in rest.items() if name.startswith("cls.predictions.")}
     _tied(guessing.pop("cls.predictions.decoder.weight", None), own["embeddings.word_embeddings.weight"])
     guessing.pop("cls.predictions.decoder.bias", None)  # the same as its bias
-    fields = {"layers": config["num_hidden_layers"], "heads": config["num_attention_heads"]}
-    fields |= {"width": config["hidden_size"], "hidden": config["intermediate_size"]}
+    heads, width, layers, hidden = _counts(config, *SIZES)
+    fields = {"layers": layers, "heads": heads, "width": width, "hidden": hidden}
     return _encoder(config, fields, own, guessing, pooling="first" if answering else "mean")
 
 
@@ -122,10 +124,9 @@ def distilbert(config: Config, tensors: Tensors) -> Network:
         for other, ours in DISTILBERT.items():
             now = now.replace(other, ours)
         own[now] = value
-    own["embeddings.token_type_embeddings.weight"] = own["embeddings.word_embeddings.weight"].new_zeros(
-        2, config["dim"]
-    )
-    _tied(rest.get("vocab_projector.weight"), own["embeddings.word_embeddings.weight"])
+    table = own["embeddings.word_embeddings.weight"]
+    own["embeddings.token_type_embeddings.weight"] = table.new_zeros(2, table.shape[1])
+    _tied(rest.get("vocab_projector.weight"), table)
     guessing = {
         ours.format(end): rest[other.format(end)]
         for other, ours in DISTILBERT_GUESSING.items()
@@ -134,12 +135,8 @@ def distilbert(config: Config, tensors: Tensors) -> Network:
     }
     if "vocab_projector.bias" in rest:
         guessing["cls.predictions.bias"] = rest["vocab_projector.bias"]
-    fields = {
-        "layers": config["n_layers"],
-        "heads": config["n_heads"],
-        "width": config["dim"],
-        "hidden": config["hidden_dim"],
-    }
+    layers, heads, width, hidden = _counts(config, "n_layers", "n_heads", "dim", "hidden_dim")
+    fields = {"layers": layers, "heads": heads, "width": width, "hidden": hidden}
     return _encoder({**config, "hidden_dropout_prob": config.get("dropout", 0.1)}, fields, own, guessing)
 
 
@@ -185,6 +182,15 @@ def _expect(config: Config, expected: Mapping[str, Any]) -> None:
         value = config.get(name)
         if value is not None and value != usual:
             raise Problem(f"its {name} is {value}, and only {usual} is known here")
+
+
+def _counts(config: Config, *names: str) -> list[int]:
+    """Settings that are counts. Raises `Problem` for anything else."""
+    for name in names:
+        value = config.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise Problem(f"its {name} is {value}: expected a whole number above 0")
+    return [config[name] for name in names]
 
 
 def _under(tensors: Tensors, anchor: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
