@@ -11,7 +11,7 @@ from deepen import registry
 from deepen.prepare import UNLIMITED
 from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
 from deepen.run import Run
-from deepen.spec import Image, Series, Spec, Table, Text
+from deepen.spec import Image, Series, Spec, Table, Text, Tokens
 from deepen.tasks.base import Acting, Generates, Reads, Task, Transforms, Writes
 
 
@@ -41,7 +41,7 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
         steps.append((f"deepen generate {run}", "makes new samples"))
     elif isinstance(task, Writes):
         steps.append((f"deepen generate {run} --prompt TEXT", "goes on with a text of yours"))
-    elif isinstance(task, Reads):
+    elif isinstance(task, Reads) and isinstance(task.spec.output, Tokens):
         steps.append((f'deepen predict {run} "A TEXT WITH A <mask>"', "finds what is hidden"))
     elif not isinstance(task, Acting):
         kinds = {Image: "PICTURE", Table: "TABLE", Text: '"A TEXT"', Series: "TABLE"}

@@ -13,6 +13,7 @@ from torch import nn
 
 from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding
+from deepen.data.paired import PairPreprocess
 from deepen.data.pixels import PicturePreprocess
 from deepen.data.rows import read_back, said
 from deepen.data.sentences import TextPreprocess
@@ -21,7 +22,7 @@ from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, attention, audit, curves, forecasts, pictures, written
+from deepen.insight import answers, attention, audit, curves, forecasts, pictures, translations, written
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -31,7 +32,7 @@ from deepen.run import rival
 from deepen.settle import Settled
 from deepen.sources import seen_in
 from deepen.spec import Boxes, Category, Image, Labels, Mask, Quantity, Series, Table, Tokens
-from deepen.tasks.base import Places, Rows, Task, Transforms, Writes
+from deepen.tasks.base import Places, Reads, Rows, Task, Transforms, Writes
 from deepen.tasks.forecast import Forecast
 from deepen.tasks.measures import intervals
 from deepen.tasks.tag import Tag
@@ -64,6 +65,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **_in_pictures(dataset, rows, model),
         **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
         **attention.told(dataset, model.module),
+        **_of_pairs(dataset, rows, model),
         **_of_samples(folder, dataset, task),
     }
     if settled.sweep is not None and settled.lr is not None:
@@ -147,6 +149,8 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         from deepen.insight import tags
 
         return {"samples": tags.samples(dataset, some)}
+    if isinstance(dataset.preprocess, PairPreprocess):
+        return {"samples": translations.samples(dataset, some)}
     if isinstance(dataset.preprocess, TextPreprocess):
         seen = list(map(dataset.preprocess.shown, some["input"]))
         if isinstance(spec.output, Tokens):
@@ -233,6 +237,13 @@ def _of_answers(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
             "residuals": answers.residuals(truth, said, name),
         }
     return {}
+
+
+def _of_pairs(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
+    """Texts beside what the model answers them with."""
+    if not isinstance(dataset.preprocess, PairPreprocess) or not isinstance(model.task, Reads):
+        return {}
+    return translations.told(dataset, rows, model.module, model.task)
 
 
 @torch.no_grad()

@@ -56,6 +56,9 @@ METRICS = {
     "bleu": "How many runs of one to four words of a translation stand in the reference, in small letters and cut into words as papers "
     "do; 100 is the reference itself.",
     "sacrebleu": "BLEU as the program sacrebleu counts it: capitals count, and signs stand apart.",
+    "bleu": "How many runs of one to four words of a translation stand in the reference, in small letters, cut into words as in "
+    "papers; 100 is the reference itself.",
+    "sacrebleu": "BLEU as the program sacrebleu counts it: capitals count, and signs stand apart.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
 

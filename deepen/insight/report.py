@@ -185,6 +185,8 @@ ANSWERS = (
     "styles",
     "forecasts",
     "ahead",
+    "translations",
+    "looks",
     "mistakes",
 )
 DATA = ("samples", "series", "augment", "scatter")
