@@ -22,7 +22,7 @@ from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, attention, audit, curves, forecasts, pictures, translations, written
+from deepen.insight import answers, attention, audit, curves, filled, forecasts, pictures, translations, written
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -34,6 +34,7 @@ from deepen.sources import seen_in
 from deepen.spec import Boxes, Category, Image, Labels, Mask, Quantity, Series, Table, Tokens
 from deepen.tasks.base import Places, Reads, Rows, Task, Transforms, Writes
 from deepen.tasks.forecast import Forecast
+from deepen.tasks.masked import Masked
 from deepen.tasks.measures import intervals
 from deepen.tasks.tag import Tag
 
@@ -64,6 +65,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
         **_of_answers(dataset, rows, model),
         **_in_pictures(dataset, rows, model),
         **(forecasts.told(dataset, rows, model.module, task) if isinstance(task, Forecast) else {}),
+        **(filled.told(dataset, model.module, task) if isinstance(task, Masked) else {}),
         **attention.told(dataset, model.module),
         **_of_pairs(dataset, rows, model),
         **_of_samples(folder, dataset, task),

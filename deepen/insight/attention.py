@@ -19,6 +19,7 @@ from deepen.data.dataset import Dataset
 from deepen.data.sentences import TextPreprocess
 from deepen.data.tokenizer import SPECIAL
 from deepen.engine import mode
+from deepen.insight.coloured import Word, passages
 from deepen.insight.ink import clean, colour, picture, shorten, svg, text, text_width
 from deepen.spec import PAD
 
@@ -86,23 +87,14 @@ def words_of(preprocess: TextPreprocess, tokens: Tensor) -> list[str]:
     return [mark or word.replace("\n", "⏎").strip(" ") or "␣" for mark, word in zip(marks, named, strict=True)]
 
 
-def highlighted(read: Sequence[tuple[Sequence[str], NDArray[np.float64]]], *, width: float = 640) -> str:
-    """Texts whose words lie on a colour that is the stronger the more they count; letters are all of one width."""
-    parts, y = [text(12, 22, "Which words count", "title")], 34.0
+def highlighted(read: Sequence[tuple[Sequence[str], NDArray[np.float64]]]) -> str:
+    """Texts whose words lie on a colour that is the stronger the more they count."""
+    lines = []
     for words, weights in read:
-        x, y = 12.0, y + 24
-        for word, weight in zip(words, weights / max(float(weights.max()), 1e-12), strict=True):
-            taken = text_width(word, 13) + 6
-            if x + taken > width - 12 and x > 12:
-                x, y = 12.0, y + 21
-            shown = shorten(word, width - 40)
-            box = f'x="{x:.1f}" y="{y - 14:.1f}" width="{min(taken, width - 24):.1f}" height="19" rx="3"'
-            parts.append(f'<rect {box} style="fill:{colour(0)};opacity:{0.55 * weight:.3f}"/>')
-            parts.append(f'<g style="font-family:monospace">{text(x + 3, y, shown, tip=word)}</g>')
-            x += taken + 1
-        parts.append(f'<line class="grid" x1="12" x2="{width - 12:g}" y1="{y + 11:g}" y2="{y + 11:g}"/>')
-        y += 8
-    return svg(width, y + 14, "".join(parts), "Which words count")
+        strengths = weights / max(float(weights.max()), 1e-12)
+        told = [f"{word}: {100 * weight:.0f} %" for word, weight in zip(words, weights, strict=True)]
+        lines.append([Word(*one) for one in zip(words, strengths.tolist(), [0] * len(words), told, strict=True)])
+    return passages("Which words count", lines)
 
 
 def mapped(maps: Sequence[tuple[Sequence[str], Sequence[NDArray[np.float64]]]]) -> str:

@@ -190,7 +190,7 @@ ANSWERS = (
     "mistakes",
 )
 DATA = ("samples", "series", "augment", "scatter")
-FIRST = ("progress", "written", "loss")
+FIRST = ("progress", "written", "filled", "loss")
 LAST = ("schedule", "sweep")
 
 

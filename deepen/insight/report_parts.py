@@ -46,7 +46,7 @@ def folded(title: str, body: str) -> str:
     return f"<details><summary>{clean(title)}</summary>{body}</details>"
 
 
-WHOLE_WIDTH = frozenset({"progress", "written", "attention", "forecasts", "series"})
+WHOLE_WIDTH = frozenset({"progress", "written", "filled", "attention", "forecasts", "series"})
 
 
 def figures(drawn: Mapping[str, str], names: Sequence[str], captions: Mapping[str, str] | None = None) -> str:
