@@ -44,7 +44,7 @@ def train(
     time: Annotated[str | None, Parameter(help="Column to split by in order: the newest rows test.")] = None,
     skip_bad: Annotated[bool, Parameter(negative="", help="Go on without files that cannot be read.")] = False,
     pretrained: Annotated[
-        str | None, Parameter(help="Weights to start from: imagenet, hf:owner/name, a file of weights, or a run.")
+        str | None, Parameter(help="Weights to start from: imagenet, minilm, hf:owner/name, a file of weights, or a run.")
     ] = None,
     allow_partial: Annotated[
         bool, Parameter(negative="", help="Take weights over that hold less than 95 % of the network.")
@@ -256,7 +256,7 @@ def convert(
     weights: Annotated[str, Parameter(help="A file of weights, imagenet, hf:owner/name, a run or a bundle.")],
     /,
     *,
-    out: Annotated[str, Parameter(help="A .safetensors file; with --model the folder of a bundle.")],
+    out: Annotated[str, Parameter(help="A .safetensors file; with --model, or for texts, the folder of a bundle.")],
     model: Annotated[
         str | None, Parameter(help="The network that they are for; `predict` then takes the bundle.")
     ] = None,

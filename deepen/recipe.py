@@ -148,7 +148,7 @@ class Transfer:
     """head: the body is frozen, only what answers learns. all: everything learns, the body more slowly. gradual: first the
     head, then everything. none: as if nothing had been taken over."""
     pretrained: str | None = None
-    """imagenet, hf:owner/name, a file of weights (.safetensors .npz .pt .pth .th), or a run."""
+    """imagenet, minilm, hf:owner/name, a file of weights (.safetensors .npz .pt .pth .th .bin), or a run."""
     allow_partial: bool = False
     """Go on although less than 95 % of the network's parameters are found in the weights."""
     body_lr: float = 0.1

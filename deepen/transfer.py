@@ -56,7 +56,7 @@ class Origin:
     network: dict[str, Any]
     """Settings of the model."""
     data: dict[str, Any]
-    """Settings with which pictures are as the weights know them."""
+    """Settings with which pictures or texts are as the weights know them."""
     stem: Stem | None = None
     """The form of the first layers that fits the weights, where it is known."""
 

@@ -58,13 +58,24 @@ class Adopted:
     order: np.ndarray
 
 
+class _Told:
+    """What the library tokenizers raises as `ValueError`: its errors are of the class `Exception` itself, and of no other."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if kind is Exception:
+            raise ValueError(str(error)) from error
+
+
 def adopt(place: str | Path) -> Adopted:
     """The tokenizer of a run, a bundle, a folder as the hub's libraries write it, or a file. Raises `Problem`."""
     path = Path(place).expanduser()
     if not path.exists():
         raise Problem(f"There is no tokenizer at {path}: expected a run, a bundle, or a folder with tokenizer.json.")
     try:
-        return _read(path)
+        with _Told():
+            return _read(path)
     except UNREADABLE as error:
         raise Problem(f"The tokenizer at {path} cannot be read, it is damaged or of another kind ({error}).") from error
 
@@ -125,10 +136,7 @@ def reordered(plain: dict[str, Any], told: Mapping[int, str]) -> Adopted:
     plain["added_tokens"].sort(key=lambda one: one["id"])
     # Texts are framed, cut and filled up elsewhere; some files were saved with it on.
     plain |= {"post_processor": None, "truncation": None, "padding": None}
-    try:
-        inner = Tokenizer.from_str(json.dumps(plain))
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(str(error)) from error
+    inner = Tokenizer.from_str(json.dumps(plain))
     made = Pieces(KINDS[model["type"]], inner, sorted(roles), begins=first is not None, ends=last is not None)
     order = np.array([numbers.get(name, NEW) for name in after], dtype=np.int64)
     if made.vocabulary != len(order):

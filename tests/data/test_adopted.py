@@ -153,6 +153,9 @@ def test_older_files_of_others(tmp_path: Path) -> None:
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     (older / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
     assert before(older, TEXTS) == [pieces.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    (older / "merges.txt").write_text("none such\n", encoding="utf-8")
+    with pytest.raises(Problem, match="cannot be read, it is damaged or of another kind"):
+        adopt(older)
 
 
 def llama2c(path: Path, pieces: list[tuple[bytes, float]]) -> None:
