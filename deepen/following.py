@@ -11,7 +11,7 @@ from deepen import registry
 from deepen.prepare import UNLIMITED
 from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
 from deepen.run import Run
-from deepen.spec import Image, Series, Spec, Table, Text, Tokens
+from deepen.spec import Audio, Image, Series, Spec, Table, Text, Tokens
 from deepen.tasks.base import Acting, Generates, Reads, Task, Transforms, Writes
 
 
@@ -44,12 +44,12 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
     elif isinstance(task, Reads) and isinstance(task.spec.output, Tokens):
         steps.append((f'deepen predict {run} "A TEXT WITH A <mask>"', "finds what is hidden"))
     elif not isinstance(task, Acting):
-        kinds = {Image: "PICTURE", Table: "TABLE", Text: '"A TEXT"', Series: "TABLE"}
+        kinds = {Image: "PICTURE", Table: "TABLE", Text: '"A TEXT"', Series: "TABLE", Audio: "RECORDING.wav"}
         does = "says what follows its last row" if isinstance(task.spec.input, Series) else "answers for new inputs"
         steps.append((f"deepen predict {run} {kinds.get(type(task.spec.input), 'INPUT')}", does))
     if not isinstance(task, Acting) and not Path(recipe.source).exists():
         way = f" --as {recipe.task_name}" if isinstance(task, Generates) else ""
-        own = {Image: "pictures", Text: "texts", Series: "series"}.get(type(task.spec.input), "table")
+        own = {Image: "pictures", Text: "texts", Series: "series", Audio: "recordings"}.get(type(task.spec.input), "table")
         steps.append((f"deepen train PATH{way}", f"the same on your own {own}"))
     return steps
 

@@ -19,7 +19,8 @@ from deepen.spec import Image, Nothing, Spec, Text
 PATHS = ("test", "images", "tokenizer")
 """Settings of data that name a file or folder, which must hold from any folder."""
 EXPECTED = (
-    "expected a folder of pictures per class or one of texts, pictures with label files (Pascal VOC, COCO, YOLO) or masks, "
+    "expected a folder of pictures per class or one of texts or recordings, pictures with label files (Pascal VOC, COCO, YOLO) "
+    "or masks, "
     f"a table or a series ({' '.join(reading.PLAIN_ENDINGS)}), words with labels (.conll .conllu), or a text (.txt)"
 )
 LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")

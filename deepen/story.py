@@ -17,12 +17,13 @@ from deepen.data.paired import PairPreprocess
 from deepen.data.pixels import PicturePreprocess
 from deepen.data.rows import read_back, said
 from deepen.data.sentences import TextPreprocess
+from deepen.data.sound import SoundPreprocess
 from deepen.deploy.bundle import Model, load
 from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, attention, audit, curves, filled, forecasts, pictures, translations, written
+from deepen.insight import answers, attention, audit, curves, filled, forecasts, pictures, sound, translations, written
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -31,12 +32,13 @@ from deepen.recipe import CUSTOM
 from deepen.run import rival
 from deepen.settle import Settled
 from deepen.sources import seen_in
-from deepen.spec import Boxes, Category, Image, Labels, Mask, Quantity, Series, Table, Tokens
+from deepen.spec import Audio, Boxes, Category, Image, Labels, Mask, Quantity, Series, Table, Tokens
 from deepen.tasks.base import Places, Reads, Rows, Task, Transforms, Writes
 from deepen.tasks.forecast import Forecast
 from deepen.tasks.masked import Masked
 from deepen.tasks.measures import intervals
 from deepen.tasks.tag import Tag
+from deepen.tasks.transcribe import Transcribe
 
 NINE = 9
 VARIANTS = 6
@@ -143,6 +145,8 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         if augmenter is not None:
             drawn["augment"] = pictures.augmented(pixels, _variants(prepared, some))
         return drawn
+    if isinstance(spec.input, Audio):
+        return sound.of_data(dataset, some, augmenter_of(prepared.recipe, dataset), prepared.recipe.seed)
     if isinstance(spec.input, Table) and len(spec.input.columns) == 2 and isinstance(spec.output, Category):
         points, classes = train["input"].numpy(), train["target"].numpy()
         x, y = spec.input.columns
@@ -210,6 +214,8 @@ def _in_pictures(dataset: Dataset, rows: Rows, model: Model) -> dict[str, str]:
         from deepen.insight import tags
 
         return tags.told(dataset, rows, model.module, model.task)
+    if isinstance(model.task, Transcribe):
+        return sound.told(dataset, rows, model.module, model.task)
     if isinstance(model.task, Transforms):
         from deepen.insight import stylised
 
@@ -304,6 +310,8 @@ def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
 def _mistake(dataset: Dataset, split: Columns, row: int, true: str, said: str, confidence: float | None) -> Mistake:
     stored = split.take(torch.tensor([row]))["input"][0]
     pixels = stored.numpy() if isinstance(dataset.spec.input, Image) else None
+    if isinstance(dataset.preprocess, SoundPreprocess):
+        pixels = sound.pixels(dataset.preprocess, stored)
     values: tuple[tuple[str, str], ...] = ()
     if isinstance(dataset.spec.input, Table):
         values = tuple(list(_cells(dataset, stored).items())[:MOST_CELLS])

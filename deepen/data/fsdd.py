@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +49,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     """2,400 recordings to train, 300 to validate (numbers 5 to 9 of each digit and speaker), 300 sealed (0 to 4)."""
     config = options if isinstance(options, Config) else Config(**vars(options))
     sounds.fixed(config, "fsdd")
-    found, items, place = recordings()
+    found, items = recordings()
     given, told = parts(found, config)
     used = np.flatnonzero(given != "")
     heard = sounds.hear([items[row] for row in used], config, whole=False)
@@ -62,13 +61,13 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         DIGITS,
         config,
         seed,
-        origins=[f"{place}/{items[used[row]][0]}" for row in heard.kept],
+        origins=[items[used[row]][0] for row in heard.kept],
         given=given[used][heard.kept],
     )
 
 
-def recordings() -> tuple[list[Spoken], list[tuple[str, Item]], Path]:
-    """What is said in each recording, the recordings, and the archive. Raises `Problem` where it is not there."""
+def recordings() -> tuple[list[Spoken], list[tuple[str, Item]]]:
+    """What is said in each recording, and the recordings. Raises `Problem` where they are not there."""
     place = next(filter(None, (places.find(folder, (ARCHIVE,)) for folder in ("audio", "fsdd"))), None)
     if place is None:
         raise Problem(
@@ -82,7 +81,7 @@ def recordings() -> tuple[list[Spoken], list[tuple[str, Item]], Path]:
         if told is None:
             raise Problem(f"{place} holds {name}: expected names such as recordings/7_theo_0.wav.")
         found.append(Spoken(int(told[1]), told[2], int(told[3])))
-    return found, items, place
+    return found, items
 
 
 def parts(found: list[Spoken], config: Config) -> tuple[np.ndarray, str]:

@@ -52,7 +52,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     sounds.fixed(config, "fsdd-strings")
     if config.strings < 1:
         raise Misuse(f"data.strings={config.strings} is not usable: expected 1 or more.")
-    found, items, place = fsdd.recordings()
+    found, items = fsdd.recordings()
     given, told = fsdd.parts(found, config)
     heard = sounds.hear(items, config, whole=False)
     rows: list[np.ndarray] = []
@@ -73,7 +73,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         f"{len(rows):,} strings of {FEWEST} to {MOST} digits, {seconds:,.0f} min in all, joined from {len(found):,} recordings.",
         told,
     ]
-    origins = [f"{place}: {part} {number}" for number, part in enumerate(splits)]
+    origins = [f"{part} string {number}" for number, part in enumerate(splits)]
     return sounds.transcripts("fsdd-strings", made, texts, config, seed, origins=origins, given=np.array(splits))
 
 

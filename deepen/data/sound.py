@@ -205,6 +205,12 @@ def mel_filters(rate: int, size: int, bands: int) -> np.ndarray:
     return np.asarray(filters, dtype=np.float32)
 
 
+def band_hertz(rate: int, bands: int) -> list[float]:
+    """The pitch in the middle of each band."""
+    edges = np.linspace(_mel(LOWEST), _mel(rate / 2), bands + 2)
+    return [700 * (10 ** (float(edge) / 2595) - 1) for edge in edges[1:-1]]
+
+
 def _mel(hertz: float) -> float:
     return 2595 * math.log10(1 + hertz / 700)
 
