@@ -152,6 +152,9 @@ def fit(moments: Moments) -> Clock:
             return clock
         if unit in ("seconds", "numbers"):
             place = int(np.flatnonzero(steps % usual)[0] if (steps % usual).any() else odd[0]) + 1
+            if 2 * counts.max() < len(steps):
+                least, most = (Clock(unit, float(size), 0.0).spacing for size in (sizes[0], sizes[-1]))
+                raise IrregularError(f"they come {least} to {most} after each other")
             said = Clock(unit, usual, 0.0).spacing
             other = Clock(unit, float(steps[place - 1]), 0.0).spacing
             raise IrregularError(f"most are {said} apart, but row {place + 1} comes {other} after the one before")

@@ -39,7 +39,8 @@ class Config(Data):
     lookback: int | None = None
     """Moments that a forecast looks back on. Default: 14 seasons, at most 336 moments and a third of the training part."""
     horizon: int | None = None
-    """Moments that are forecast. Default: a season (24 hours, 7 days, 12 months), 24 moments where there is none."""
+    """Moments that are forecast. Default: a season (24 hours, 7 days, 12 months), 24 moments where there is none; fewer where the
+    parts are shorter."""
     season: int | None = None
     """Moments after which things tend to come again. Default: by their distance, a day of hours, a week of days, a year of
     months."""
@@ -80,7 +81,7 @@ def build(
     ends = borders or _borders(name, len(values), config)
     values = np.where(np.isfinite(values), values, np.nan)[: ends[2]]
     season = clock.season if config.season is None else config.season
-    horizon = config.horizon or (season if season > 1 else 24)
+    horizon = config.horizon or _usual_horizon(ends, season)
     length = config.lookback or _usual_length(ends[0], season)
     _enough(name, ends, length, horizon)
     train = values[: ends[0]]
@@ -194,6 +195,12 @@ def _borders(name: str, count: int, config: Config) -> tuple[int, int, int]:
         )
     later = round(count * test), round(count * validation)
     return count - later[0] - later[1], count - later[0], count
+
+
+def _usual_horizon(ends: tuple[int, int, int], season: int) -> int:
+    """A season, where the parts that are forecast hold one."""
+    held = [ends[0] // 3, ends[1] - ends[0], ends[2] - ends[1]]
+    return max(1, min(season if season > 1 else 24, *filter(None, held)))
 
 
 def _usual_length(train: int, season: int) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deepen.data.dataset import Dataset, Finding
 from deepen.insight import classes, suspicions
 from deepen.insight.ink import several
-from deepen.spec import Category, Image, Table
+from deepen.spec import Category, Image, Series, Table
 
 LEVELS = ("error", "warning", "note")
 
@@ -72,8 +72,8 @@ def _bad_files(dataset: Dataset) -> Finding:
 def _duplicates(dataset: Dataset) -> Iterator[Finding]:
     """Equal inputs across splits, and within train."""
     train, validation = dataset.train.fingerprints(), dataset.validation.fingerprints()
-    few_kinds = isinstance(dataset.spec.input, Table)
-    # rows of a table are often equal by nature (four possible inputs of xor), pictures are not
+    few_kinds = isinstance(dataset.spec.input, Table | Series)
+    # rows of a table are often equal by nature (four possible inputs of xor), and series come again; pictures do not
     level, hint = ("note", "; usual where few different rows are possible") if few_kinds else ("warning", "")
     for name, other, columns in (
         ("validation", validation, dataset.validation),

@@ -8,6 +8,8 @@ from deepen.spec import Audio, Boxes, Category, Horizon, Image, Labels, Mask, Se
 FOR_TEXTS = "bag, textcnn or lstm"
 """Models that say one thing of a text."""
 FOR_SOUND = "sound-cnn or sound-gru"
+FOR_SERIES = "rlinear, patchtst or lstm"
+"""Models that go on with a series."""
 BOTH_WAYS = "transformer or bert"
 """Models in which each place of a text sees all others."""
 MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Sentence: "sentences", Horizon: "forecasts"}
@@ -37,7 +39,8 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
     `remedy` is a setting that helps, if not larger pictures."""
     if not isinstance(spec.input, Image):
         kind = type(spec.input).__name__.lower()
-        better = {"observation": "actor-critic", "text": FOR_TEXTS, "audio": FOR_SOUND}.get(kind, "mlp or perceptron")
+        others = {"observation": "actor-critic", "text": FOR_TEXTS, "audio": FOR_SOUND, "series": FOR_SERIES}
+        better = others.get(kind, "mlp or perceptron")
         raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
     if min(spec.input.height, spec.input.width) < smallest:
         size = f"{spec.input.height}x{spec.input.width}"
