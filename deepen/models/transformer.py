@@ -54,6 +54,8 @@ class Config:
     """How places become one answer: their mean, or the first one alone, which is [CLS] in BERT."""
     dropout: float = 0.1
     """Share of numbers switched off at each training step."""
+    eps: float | None = None
+    """What keeps a norm from dividing by zero. Default: 1e-12 in BERT, else 1e-5."""
 
 
 @final
@@ -103,7 +105,7 @@ class Ending(nn.Module):
 
 
 def norm(config: Config) -> nn.LayerNorm:
-    return nn.LayerNorm(config.width, eps=1e-12 if config.form == "bert" else 1e-5)
+    return nn.LayerNorm(config.width, eps=config.eps or (1e-12 if config.form == "bert" else 1e-5))
 
 
 @final

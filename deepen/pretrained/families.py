@@ -97,8 +97,8 @@ def llama(config: Config, tensors: Tensors) -> Network:
 
 def bert(config: Config, tensors: Tensors) -> Network:
     """BERT (Devlin et al., 2019)."""
-    _expect(config, {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "position_embedding_type": "absolute"})
-    _expect(config, {"type_vocab_size": 2, "is_decoder": False, "add_cross_attention": False})
+    _expect(config, {"hidden_act": "gelu", "position_embedding_type": "absolute", "type_vocab_size": 2})
+    _expect(config, {"is_decoder": False, "add_cross_attention": False})
     renamed = {re.sub("gamma$", "weight", re.sub("beta$", "bias", name)): value for name, value in tensors.items()}
     found, rest = _under(renamed, "embeddings.word_embeddings.weight")
     own = {name: value for name, value in found.items() if name.startswith(("embeddings.", "encoder."))}
@@ -112,6 +112,30 @@ def bert(config: Config, tensors: Tensors) -> Network:
     heads, width, layers, hidden = _counts(config, *SIZES)
     fields = {"layers": layers, "heads": heads, "width": width, "hidden": hidden}
     return _encoder(config, fields, own, guessing, pooling="first" if answering else "mean")
+
+
+def roberta(config: Config, tensors: Tensors) -> Network:
+    """RoBERTa (Liu et al., 2019): BERT with one kind of texts, and places that are counted from the number of its padding on."""
+    first = config.get("pad_token_id", 1) + 1
+    found, rest = _under(tensors, "embeddings.word_embeddings.weight")
+    renamed = {f"bert.{name}": value for name, value in found.items()}
+    places, kinds = (f"bert.embeddings.{name}_embeddings.weight" for name in ("position", "token_type"))
+    renamed[places] = renamed[places][first:]
+    if len(renamed[kinds]) == 1:
+        renamed[kinds] = torch.cat([renamed[kinds], torch.zeros_like(renamed[kinds])])
+    for other, ours in ROBERTA.items():
+        renamed |= {ours + name.removeprefix(other): value for name, value in rest.items() if name.startswith(other)}
+    return bert({**config, "type_vocab_size": 2}, renamed)
+
+
+ROBERTA = {
+    "lm_head.dense.": "cls.predictions.transform.dense.",
+    "lm_head.layer_norm.": "cls.predictions.transform.LayerNorm.",
+    "lm_head.decoder.": "cls.predictions.decoder.",
+    "lm_head.bias": "cls.predictions.bias",
+    "classifier.dense.": "bert.pooler.dense.",
+    "classifier.out_proj.": "classifier.",
+}
 
 
 def distilbert(config: Config, tensors: Tensors) -> Network:
@@ -159,6 +183,7 @@ FAMILIES: dict[str, Callable[[Config, Tensors], Network]] = {
     "distilbert": distilbert,
     "gpt2": gpt2,
     "llama": llama,
+    "roberta": roberta,
 }
 """By what `config.json` calls them (`model_type`)."""
 
@@ -168,6 +193,7 @@ def _encoder(
 ) -> Network:
     places = len(own["embeddings.position_embeddings.weight"])
     fields |= {"places": places, "pooling": pooling, "dropout": float(config.get("hidden_dropout_prob", 0.1))}
+    fields["eps"] = float(config.get("layer_norm_eps", 1e-12))
     rows = ["embeddings.word_embeddings.weight", *(["cls.predictions.bias"] if guessing else [])]
     names = None
     if "classifier.weight" in own:

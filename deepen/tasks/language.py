@@ -29,6 +29,8 @@ SUMMARY = "learns how a text goes on, token by token"
 SEAM = 8
 """Tokens of a prompt that are looked at to tell what follows: the first piece of a text may be told otherwise than the same
 piece within it."""
+LOGITS = 2**25
+"""Numbers that are answered at once while scoring: a large vocabulary takes much memory."""
 PIECE = 4096
 """Windows whose tokens are counted at once."""
 
@@ -97,9 +99,15 @@ class Language(Supervised, Weighted, Writes):
         assert self._characters is not None
         target = batch["target"]
         asked = target != PAD
-        logits = model(batch["input"]).float()
-        each = functional.cross_entropy(logits.transpose(1, 2), target, reduction="none", ignore_index=PAD)
-        hits = (logits.argmax(2) == target) & asked
+        some = max(1, LOGITS // (self.vocabulary * target.shape[1]))
+        each, hits = torch.zeros_like(target, dtype=torch.float32), torch.zeros_like(asked)
+        for start in range(0, len(target), some):
+            part = slice(start, start + some)
+            logits = model(batch["input"][part]).float()
+            each[part] = functional.cross_entropy(
+                logits.transpose(1, 2), target[part], reduction="none", ignore_index=PAD
+            )
+            hits[part] = (logits.argmax(2) == target[part]) & asked[part]
         device = target.device
         sums = {
             "nats": each,

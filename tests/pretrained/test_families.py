@@ -180,6 +180,31 @@ def test_older_files_call_norms_otherwise(others: Any, tmp_path: Path) -> None:
     assert (answer - expected).abs().max() < NEAR * expected.abs().max()
 
 
+@pytest.mark.parametrize("kind", ["RobertaForMaskedLM", "RobertaForSequenceClassification"])
+def test_roberta(others: Any, tmp_path: Path, kind: str) -> None:
+    """Its places begin behind the number of its padding, and its head for classes looks at the first place."""
+    pieces(tmp_path, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"], ("<s>", "</s>"), 300)
+    inner = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    sizes = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"max_position_embeddings": 34, "type_vocab_size": 1, "vocab_size": inner.get_vocab_size()}
+    marks = {"pad_token_id": 1, "layer_norm_eps": 1e-5}
+    theirs = shaken(getattr(others, kind)(others.RobertaConfig(**sizes, **marks)))
+    saved(theirs, tmp_path)
+    weights = find(str(tmp_path), "")
+    assert weights.reader is not None
+    assert weights.reader.length == 32
+    vocabulary = adopt(tmp_path).tokenizer.vocabulary
+    output: Output = Category(("a", "b")) if weights.names else Tokens(vocabulary, hidden=True)
+    ours, order = built(weights, output), torch.from_numpy(adopt(tmp_path).order)
+    tokens = torch.randint(5, len(order), (3, 11), generator=torch.Generator().manual_seed(1))
+    tokens[order[tokens] == 1] = 7  # its library counts places by what is no padding
+    with torch.no_grad():
+        answer, expected = ours(tokens), theirs(order[tokens], attention_mask=torch.ones_like(tokens)).logits
+    if answer.ndim > 2:
+        answer, expected = answer[..., order != NEW], expected[..., order[order != NEW]]
+    assert (answer - expected).abs().max() < NEAR * expected.abs().max()
+
+
 def test_distilbert(others: Any, tmp_path: Path) -> None:
     pieces(tmp_path, ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "[UNK]"], ("[CLS]", "[SEP]"), 60)
     size = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).get_vocab_size()
