@@ -37,8 +37,8 @@ LARGEST = 30_000
 """Bytes of a module that is used: the larger ones would be half of all words."""
 EVERY = 10
 """Of so many modules, in the order of their names, one validates and one tests."""
-LONG = 100
-"""Words after which a sentence ends with its line; it also ends where a function or class begins."""
+SHORT, LONG = 12, 100
+"""Words from which on a sentence ends where a function or class begins, and with its line."""
 BUILTIN = frozenset(dir(builtins))
 
 
@@ -80,8 +80,8 @@ def _sentences(content: bytes, path: str) -> Iterator[Sentence]:
     labels: list[str] = []
     begun = 1
     for number, line in _lines(content):
-        opens = line[0][0] in ("def", "class", "async", "@") and words[-1:] != [":"]
-        if words and (opens or len(words) >= LONG):
+        opens = line[0][0] in ("def", "class", "async", "@") and len(words) >= SHORT
+        if opens or len(words) >= LONG:
             yield Sentence(tuple(words), tuple(labels), f"{path}:{begun}")
             words, labels = [], []
         begun = begun if words else number
