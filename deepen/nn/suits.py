@@ -114,8 +114,8 @@ def forecasts(spec: Spec, model: str) -> tuple[Series, Horizon]:
     """The past of a series and what is asked of its future; raises `Problem` when the data is something else."""
     if not isinstance(spec.input, Series) or not isinstance(spec.output, Horizon):
         raise Problem(
-            f"Model '{model}' goes on with a series and this data is none: name a table with a column of equally spaced times, or "
-            "choose another model; `deepen list` has them."
+            f"Model '{model}' goes on with a series and this data is none: name a table with a column of equally spaced times, "
+            "or choose another model; `deepen list` has them."
         )
     return spec.input, spec.output
 
