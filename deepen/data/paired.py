@@ -32,7 +32,7 @@ class Config(Data):
     source: str | None = None
     """Language, or column of a table, that is translated from. Default: the one that is not the target."""
     target: str | None = None
-    """Language, or column of a table, that is translated into. Default: en where it is there, else the last by name."""
+    """Language, or column of a table, that is translated into. Default: en where it is there, else the last one."""
     test: str | None = None
     """Which pair of files is sealed as the test split, as in test_2017. Default: the first by name that is called test."""
     tokens: Literal["characters", "words", "bpe", "wordpiece"] = "bpe"
