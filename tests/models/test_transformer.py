@@ -154,3 +154,35 @@ def test_what_does_not_suit_is_refused() -> None:
     for fields in ({"heads": 5}, {"width": 12, "positions": "rotary"}, {"layers": 0}, {"dropout": 1.0}, {"places": 11}):
         with pytest.raises(Misuse, match=r"model\."):
             model(**fields)
+
+
+@pytest.mark.parametrize("spec", [CLASSES, HIDDEN, LABELS])
+def test_it_is_the_bert_that_others_have(spec: Spec) -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=40,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=50,
+        max_position_embeddings=12,
+        num_labels=spec.output.width,
+    )
+    of = {CLASSES: "SequenceClassification", HIDDEN: "MaskedLM", LABELS: "TokenClassification"}[spec]
+    theirs = getattr(transformers, f"BertFor{of}")(config).eval()
+    for parameter in theirs.parameters():  # norms that begin as ones and biases at zero would hide a slip
+        nn.init.normal_(parameter, 0.5 if parameter.ndim == 1 else 0.0, 0.2)
+    theirs.tie_weights()
+    ours = model(spec, form="bert", pooling="first", hidden=50)
+    given = {name.removeprefix("bert."): value for name, value in theirs.state_dict().items()}
+    loaded = ours.load_state_dict(given, strict=False)
+    assert not loaded.missing_keys
+    assert all(name.startswith("cls.predictions.decoder") for name in loaded.unexpected_keys)
+    tokens = padded([[7, 8, 9, 10, 11, 12, 13, 14], [15, 16, 17], [18]], 10)
+    there = tokens != PAD
+    with torch.no_grad():
+        answer, expected = ours(tokens), theirs(tokens, attention_mask=there.long()).logits
+    assert torch.allclose(
+        answer[there] if answer.ndim == 3 else answer, expected[there] if answer.ndim == 3 else expected, atol=1e-5
+    )
