@@ -78,7 +78,7 @@ def recognised(path: str, *, asked: bool = False) -> str | None:
         return None
     with open_bytes(path) as raw:
         head = raw.read(GLANCE)
-    lines = head.decode("utf-8", errors="replace").splitlines()
+    lines = re.split(r"\r\n|\r|\n", head.decode("utf-8", errors="replace"))
     lines = lines[:-1] if len(head) == GLANCE else lines
     return "a word and its label in each line" if _looks(lines, asked) else None
 

@@ -131,9 +131,10 @@ def _begun(sentences: Sequence[Sentence]) -> tuple[list[Sentence], int]:
 def _fitted(learnt: Sequence[Sentence], config: Config, apart: bool) -> tuple[TaggedPreprocess, np.ndarray]:
     """The preprocessing of training sentences, and the tokens of each of them."""
     words = [word for one in learnt for word in one.words]
+    apart = apart and any(len(word) > 1 for word in words)  # where characters have the labels, texts are cut into them
     kind = config.tokens
     if kind == "auto":
-        kind = "bpe" if any(len(word) > 1 for word in words) else "characters"
+        kind = "bpe" if apart else "characters"
     blank = " " if apart and kind != "words" else ""
     if config.tokenizer is not None:
         fitted = adopted.adopt(config.tokenizer).tokenizer

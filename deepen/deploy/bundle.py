@@ -25,6 +25,7 @@ import torch
 from PIL.Image import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deepen import registry
 from deepen.data import pixels
@@ -91,7 +92,11 @@ class Model:
 
     def logits(self, inputs: Any) -> Tensor:
         """The model's raw output for inputs as `predict` takes them: float32 [N, spec.output.width] for most tasks."""
-        return torch.cat([output for output, _ in self._outputs(self.read(inputs), None, deque())])
+        outputs = [output for output, _ in self._outputs(self.read(inputs), None, deque())]
+        if len({output.shape[1:] for output in outputs}) > 1:  # an answer for every place of a text is as long as the text
+            longest = max(output.shape[1] for output in outputs)
+            outputs = [functional.pad(output, (0, 0, 0, longest - output.shape[1])) for output in outputs]
+        return torch.cat(outputs)
 
     def predict(self, inputs: Any) -> list[dict[str, Any]]:
         """Answers for files, or for raw items: arrays, pictures, rows of a table.

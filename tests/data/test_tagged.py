@@ -250,6 +250,14 @@ def test_words_are_set_apart(tmp_path: Path) -> None:
         segmented.load(write(tmp_path, "b.txt", "我  喜欢\n"), segmented.Config(tokens="bpe"), 0)
 
 
+def test_characters_that_have_labels_of_their_own_are_tokens(tmp_path: Path) -> None:
+    found = load(write(tmp_path, "a.conll", "王 B-PER\n明 I-PER\n在 O\n\n" * 30)).preprocess
+    assert isinstance(found, TaggedPreprocess)
+    assert isinstance(found.tokenizer, Characters)
+    assert [len(row.tokens) for row in found.rows([["王", "明"]])[0]] == [2]
+    assert len(found.split("王明在")[1]) == 3
+
+
 def test_words_of_files_are_answered_for(tmp_path: Path) -> None:
     found = load(write(tmp_path, "a.conll", names()))
     read = found.preprocess.read

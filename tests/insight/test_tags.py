@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 import deepen
 from deepen.insight.tags import MOST_WORDS, Line, bars, drawn
@@ -70,6 +71,13 @@ def test_the_report_shows_sentences_labels_and_what_is_mixed_up(run: Run) -> Non
         "giving each word the label",
     ):
         assert told in report
+
+
+def test_raw_answers_of_many_texts_are_filled_up(run: Run) -> None:
+    model = run.load()
+    logits = model.logits(["Anna", "Anna lives in Oslo.", *["Bo works"] * 300])
+    assert logits.shape[0] == 302
+    assert torch.allclose(logits[:1, :1], model.logits(["Anna"]), atol=1e-5)
 
 
 def test_texts_files_and_standard_input_are_answered(
