@@ -11,7 +11,7 @@ with `FILL`, a number that no sample has.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from deepen.data import tokenizer as tokenizers
 from deepen.data.image_files import UnreadableError
 from deepen.data.piles import is_hidden
 from deepen.data.pixels import UnusableError
-from deepen.data.preprocess import Preprocess
+from deepen.data.preprocess import Frame, Preprocess
 from deepen.data.ragged import Strung
 from deepen.data.sound_file import ENDINGS, Recording, read
 from deepen.data.tokenizer import Characters, Pieces
@@ -42,6 +42,8 @@ FLOOR = 1e-8
 """Added to energies: about what rounding to 16 bits leaves in a band, so that silence is no further away than that."""
 TOGETHER = 128
 """Rows that are looked at together when the normalisation is fitted."""
+ASKED = 2**21
+"""Samples, with what fills them up, of recordings that are answered together."""
 AT_ONCE = 2**23
 """Samples, with what fills them up, that are turned into frames at once: memory holds some ten times as much."""
 
@@ -86,6 +88,17 @@ class SoundPreprocess(Preprocess):
         """Files, their bytes, or arrays of samples at `rate` (whole numbers of 16 bits, or floats in -1 to 1; int16 [n] or
         [n, channels]), as int16 [N, longest]."""
         return self.joined([self._row(item, number) for number, item in enumerate(items)])
+
+    def pieces(self, items: Sequence[Any]) -> Iterator[tuple[Tensor, list[Frame]]]:
+        rows: list[Tensor] = []
+        for number, item in enumerate(items):
+            one = self._row(item, number)
+            if rows and (len(rows) + 1) * max(row.shape[1] for row in (*rows, one)) > ASKED:
+                yield self.joined(rows), []
+                rows = []
+            rows.append(one)
+        if rows:
+            yield self.joined(rows), []
 
     def joined(self, rows: Sequence[Tensor]) -> Tensor:
         longest = max(row.shape[1] for row in rows)

@@ -161,6 +161,16 @@ GOALS = [
         percent=False,
         beside=("sacrebleu",),
     ),
+    Goal("FSDD, spoken digits", "fsdd", "accuracy", 98, "-", most_training_seconds=120),
+    Goal(
+        "FSDD, strings of three to seven digits written down",
+        "fsdd-strings",
+        "word_error_rate",
+        5,
+        "-",
+        beside=("character_error_rate", "exact"),
+        lower_is_better=True,
+    ),
     Goal("CartPole-v1", "CartPole-v1", "return", 475, "PPO 490 to 500", THREE, percent=False, most_whole_seconds=90),
 ]
 
@@ -205,6 +215,35 @@ def test_reaches_its_target(goal: Goal, tmp_path: Path) -> None:
     record(row)
     assert row.reached, f"{row.name}: {row.values} against {row.target}"
     assert not row.note, row.note
+
+
+@pytest.mark.results
+@pytest.mark.timeout(3600)
+def test_voices_that_were_never_heard(tmp_path: Path) -> None:
+    """Spoken digits of a speaker who was left out of the training, each of the six in turn."""
+    if os.environ.get("DEEPEN_DATA") is None:
+        pytest.skip("DEEPEN_DATA is not set: it names the folder with the real data")
+    speakers = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+    found, whole, training = {}, [], []
+    for speaker in speakers:
+        started = time.perf_counter()
+        result = deepen(tmp_path, "train", "fsdd", f"data.held_out={speaker}")
+        whole.append(time.perf_counter() - started)
+        training.append(result["seconds"])
+        found[speaker] = deepen(tmp_path, "evaluate", result["run"])["metrics"]["accuracy"]
+    record(
+        Measured(
+            "FSDD, the digits of a speaker who was never heard",
+            "deepen train fsdd data.held_out=SPEAKER, each of the six in turn",
+            "accuracy",
+            [100 * value for value in found.values()],
+            None,
+            "-",
+            whole,
+            training,
+            per_class={speaker: round(value, 4) for speaker, value in found.items()},
+        )
+    )
 
 
 @pytest.mark.results
