@@ -28,7 +28,7 @@ from deepen.nn.borrowed import preset
 from deepen.nn.headed import Headed
 from deepen.pretrained.find import IMAGENET, NAMES, find
 from deepen.pretrained.hub import PREFIX as HUB
-from deepen.pretrained.load import BACKBONE, MODEL, Loaded, load, not_in
+from deepen.pretrained.load import BACKBONE, MODEL, Loaded, head_of, load, not_in
 from deepen.pretrained.packages import PACKAGES
 from deepen.pretrained.stem import has_forms, stem_of
 from deepen.pretrained.texts import cut_to, reads_texts
@@ -300,7 +300,9 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequenc
     numbers = f"frozen: {frozen:,} of {total:,} parameters"
     if transfer.mode == "head":
         return Start([said, numbers], implied)
-    slower = f"its first layers learn at {transfer.body_lr:g} of the rate of the head"
+    slower = f"its first layers learn at {transfer.body_lr:g} of the rate of the {'head' if head_of(model) else 'last ones'}"
+    if transfer.body_lr == 1:
+        slower = "all of it learns at one rate"
     if transfer.mode == "gradual":
         return Start(
             [said, f"{numbers} for the first {100 * transfer.head_first:.0f} % of the training; then {slower}"], implied
