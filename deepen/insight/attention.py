@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from deepen.data.dataset import Dataset
 from deepen.data.sentences import TextPreprocess
+from deepen.data.tagging import TaggedPreprocess
 from deepen.data.tokenizer import SPECIAL
 from deepen.engine import mode
 from deepen.insight.coloured import Word, passages
@@ -62,7 +63,9 @@ def weights_in(model: nn.Module, tokens: Tensor) -> list[NDArray[np.float64]]:
 def told(dataset: Dataset, model: nn.Module) -> dict[str, str]:
     """`attention`: where the model looks in some validation texts; nothing for one that attends to none."""
     preprocess, split = dataset.preprocess, dataset.validation
-    if not isinstance(preprocess, TextPreprocess) or not any(hasattr(module, "looks") for module in model.modules()):
+    if not isinstance(preprocess, TextPreprocess | TaggedPreprocess) or not any(
+        hasattr(module, "looks") for module in model.modules()
+    ):
         return {}
     maps, read = [], []
     stored = preprocess.tensor(split.take(torch.linspace(0, len(split) - 1, min(SEEN, len(split))).long())["input"])
@@ -80,7 +83,7 @@ def told(dataset: Dataset, model: nn.Module) -> dict[str, str]:
     return {"attention": mapped(maps[:TEXTS])} if maps else {}
 
 
-def words_of(preprocess: TextPreprocess, tokens: Tensor) -> list[str]:
+def words_of(preprocess: TextPreprocess | TaggedPreprocess, tokens: Tensor) -> list[str]:
     """Each token as a person would see it by itself."""
     named = [preprocess.tokenizer.decode([token]) for token in tokens.tolist()]
     marks = [SPECIAL[token] if token < len(SPECIAL) else "" for token in tokens.tolist()]
