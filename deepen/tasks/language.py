@@ -79,7 +79,9 @@ class Language(Supervised, Weighted, Writes):
             counts += torch.bincount(asked[asked != PAD], minlength=self.vocabulary)
         self._surprise = -(counts / counts.sum()).log().float()
         decode = preprocess.tokenizer.decode
-        self._characters = torch.tensor([len(decode([token])) for token in range(self.vocabulary)]).float()
+        before = preprocess.tokenizer.encode(["a"])[0].tolist()  # some cut the blank off a piece that stands first
+        told = [len(decode([*before, token])) - len(decode(before)) for token in range(self.vocabulary)]
+        self._characters = torch.tensor(told).float()
 
     def expected(self, count: int) -> tuple[int, ...]:
         return (count, self.length, self.vocabulary)
