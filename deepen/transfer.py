@@ -300,7 +300,9 @@ def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequenc
     numbers = f"frozen: {frozen:,} of {total:,} parameters"
     if transfer.mode == "head":
         return Start([said, numbers], implied)
-    slower = f"its first layers learn at {transfer.body_lr:g} of the rate of the {'head' if head_of(model) else 'last ones'}"
+    slower = (
+        f"its first layers learn at {transfer.body_lr:g} of the rate of the {'head' if head_of(model) else 'last ones'}"
+    )
     if transfer.body_lr == 1:
         slower = "all of it learns at one rate"
     if transfer.mode == "gradual":
@@ -326,7 +328,9 @@ def keep(folder: Folder, network: nn.Module, start: Start | None, recipe: Recipe
     """Write what a training begins with from elsewhere into its run: weights, and the tokenizer that its texts are cut with.
     Raises `Problem` where there is no room."""
     files = {} if start is None else {FACTS: json.dumps(vars(start), indent=1, ensure_ascii=False)}
-    if getattr(recipe.data, "tokenizer", None) is not None and isinstance(preprocess, TextPreprocess | TaggedPreprocess):
+    if getattr(recipe.data, "tokenizer", None) is not None and isinstance(
+        preprocess, TextPreprocess | TaggedPreprocess
+    ):
         files[TOKENIZER] = json.dumps(preprocess.tokenizer.to_json(), ensure_ascii=False)
     if not files:
         return
