@@ -8,7 +8,7 @@ from typing import Any
 
 from deepen import recipe as recipes
 from deepen import registry
-from deepen.data import labelled, reading, running, series, sounds, tables, texts
+from deepen.data import labelled, paired, reading, running, series, sounds, tables, texts
 from deepen.data.dataset import Dataset
 from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
@@ -21,7 +21,8 @@ PATHS = ("test", "images", "tokenizer")
 EXPECTED = (
     "expected a folder of pictures per class or one of texts or recordings, pictures with label files (Pascal VOC, COCO, YOLO) "
     "or masks, "
-    f"a table or a series ({' '.join(reading.PLAIN_ENDINGS)}), words with labels (.conll .conllu), or a text (.txt)"
+    f"a table or a series ({' '.join(reading.PLAIN_ENDINGS)}), words with labels (.conll .conllu), a text (.txt), or "
+    "translations (train.de, train.en)"
 )
 LABELS = (".xml", ".json", ".txt", ".yaml", ".yml")
 """Endings of files that say what pictures show."""
@@ -75,7 +76,7 @@ def _seen(path: Path) -> str:
 def without_pictures(entry: registry.Entry) -> bool:
     """Whether a reader is known to have no pictures before it has read anything."""
     module = entry.load()
-    without = (tables.Config, texts.Config, running.Config, series.Config, sounds.Config, labelled.Config)
+    without = (tables.Config, texts.Config, paired.Config, running.Config, series.Config, sounds.Config, labelled.Config)
     return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
 
 
@@ -89,7 +90,7 @@ def longest_text(entry: registry.Entry) -> int | None:
 
 def refuse_weights(name: str) -> Misuse:
     """What is said to who asks for pretrained weights on data that has neither pictures nor texts."""
-    return Misuse(f"All pretrained weights are for pictures or texts and {name} has neither: leave --pretrained out.")
+    return Misuse(f"All pretrained weights are for pictures or texts and {name} has neither that they answer: leave --pretrained out.")
 
 
 def load(

@@ -26,13 +26,13 @@ SUMMARY = "GRU with additive attention: answers a text with a text (Bahdanau et 
 
 @dataclass
 class Config:
-    embedding: int = 256
+    embedding: int = 192
     """Numbers that stand for a token, on both sides."""
-    width: int = 256
+    width: int = 192
     """Units that read, in each direction."""
-    writing: int = 512
+    writing: int = 384
     """Units that write."""
-    attention: int = 256
+    attention: int = 128
     """Units that compare what was written with what was read."""
     layers: int = 1
     """Layers that read, on top of each other."""

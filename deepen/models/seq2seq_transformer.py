@@ -33,7 +33,7 @@ class Config:
     """Blocks that read, on top of each other."""
     writing_layers: int | None = None
     """Blocks that write. Default: as many."""
-    width: int = 256
+    width: int = 192
     """Numbers that stand for a place."""
     heads: int = 4
     """Heads of an attention; they share out the width."""
