@@ -90,7 +90,9 @@ def longest_text(entry: registry.Entry) -> int | None:
 
 def refuse_weights(name: str) -> Misuse:
     """What is said to who asks for pretrained weights on data that has neither pictures nor texts."""
-    return Misuse(f"All pretrained weights are for pictures or texts and {name} has neither that they answer: leave --pretrained out.")
+    return Misuse(
+        f"All pretrained weights are for pictures or texts and {name} has neither that they answer: leave --pretrained out."
+    )
 
 
 def load(
