@@ -160,11 +160,18 @@ def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, 
     """Weights that read texts: they bring their tokenizer, their network and its settings."""
     weights = None if pretrained == IMAGENET else find(pretrained, "")
     reader = None if weights is None else weights.reader
-    if weights is None or reader is None:
-        raise Misuse(
-            f"The weights {pretrained} are of a network for pictures and this data holds texts: name others, such as "
-            f"{' or '.join((*PACKAGES, 'hf:owner/name'))} or a run on texts, or leave --pretrained out."
+    if reader is None:
+        alone = weights is not None and Path(pretrained).is_file()
+        why = (
+            "have no config.json and tokenizer.json beside them, as those of a network for texts need"
+            if alone
+            else "are of a network for pictures and this data holds texts"
         )
+        raise Misuse(
+            f"The weights {pretrained} {why}: name others, such as {' or '.join((*PACKAGES, 'hf:owner/name'))} or a run on texts, "
+            "or leave --pretrained out."
+        )
+    assert weights is not None
     if model is not None and registry.find("model", model).load() is not registry.find("model", reader.model).load():
         raise Misuse(
             f"The weights {pretrained} are of '{reader.model}' and --model {model} is another network: leave --model out."

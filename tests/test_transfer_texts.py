@@ -201,7 +201,7 @@ def test_weights_and_data_that_do_not_go_together(places: dict[str, Path], tmp_p
     story, reviews = str(places["story"]), str(places["reviews"])
     wrong: list[tuple[str, str | None, dict[str, Any], str]] = [
         (reviews, None, {"pretrained": "imagenet"}, "are of a network for pictures and this data holds texts"),
-        (reviews, None, {"pretrained": str(pictures)}, "are of a network for pictures and this data holds texts"),
+        (reviews, None, {"pretrained": str(pictures)}, r"have no config\.json and tokenizer\.json beside them"),
         ("digits", None, {"pretrained": str(places["bert"])}, "of a network for texts and this data holds pictures"),
         ("digits", "resnet20", {"pretrained": "minilm"}, "of a network for texts and this data holds pictures"),
         (reviews, "lstm", {"pretrained": str(places["bert"])}, "are of 'bert' and --model lstm is another network"),
@@ -216,7 +216,18 @@ def test_weights_and_data_that_do_not_go_together(places: dict[str, Path], tmp_p
         (story, None, {"pretrained": str(places["gpt"]), "transfer": "head"}, "transfer=head lets a head learn before"),
         (reviews, None, {"pretrained": str(places["gpt"])}, "Model 'gpt' answers with a token for every place"),
         (story, None, {"pretrained": str(places["bert"])}, "cannot learn to tell"),
-        (reviews, None, {"pretrained": str(places["bert"]), "data.length": 40}, "Of another shape: .*position"),
+        (
+            reviews,
+            None,
+            {"pretrained": str(places["bert"]), "data.length": 40},
+            "know 16 places of a text and data.length=40",
+        ),
+        (
+            story,
+            None,
+            {"pretrained": str(places["gpt"]), "data.length": 40},
+            "know 16 places of a text and data.length=40",
+        ),
     ]
     for source, model, settings, said in wrong:
         settings = {{"pretrained": "transfer.pretrained"}.get(key, key): value for key, value in settings.items()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deepen.data.adopted import NEW, adopt
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.pretrained import files, llama2c
 from deepen.pretrained.families import FAMILIES, Network
 from deepen.pretrained.packages import PACKAGES, installed
@@ -119,9 +119,15 @@ def _rows(table: Tensor, old: np.ndarray) -> Tensor:
 
 
 def cut_to(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
-    """Tables of places cut to as many as a network of ours has: each is the vector of one place."""
+    """Tables of places cut to as many as a network of ours has: each is the vector of one place. Raises `Misuse` where it has
+    more."""
     cut = dict(tensors)
     for name in names:
         if name in own and name in cut and cut[name].shape[1:] == own[name].shape[1:]:
+            if len(own[name]) > len(cut[name]):
+                raise Misuse(
+                    f"The weights know {len(cut[name]):,} places of a text and data.length={len(own[name])} asks for more: "
+                    f"expected at most data.length={len(cut[name])}."
+                )
             cut[name] = cut[name][: len(own[name])]
     return cut
