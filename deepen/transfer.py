@@ -168,7 +168,7 @@ def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, 
             else "are of a network for pictures and this data holds texts"
         )
         raise Misuse(
-            f"The weights {pretrained} {why}: name others, such as {' or '.join((*PACKAGES, 'hf:owner/name'))} or a run on texts, "
+            f"The weights {pretrained} {why}: name others, such as {' or '.join((*PACKAGES, 'hf:owner/name'))} a run on texts, "
             "or leave --pretrained out."
         )
     assert weights is not None
