@@ -7,6 +7,8 @@ from deepen.spec import Audio, Boxes, Category, Horizon, Image, Labels, Mask, Se
 
 FOR_TEXTS = "bag, textcnn or lstm"
 """Models that say one thing of a text."""
+FOR_LABELS = "lstm or transformer"
+"""Models that say one thing of each place of a text."""
 FOR_SOUND = "sound-cnn or sound-gru"
 FOR_SERIES = "rlinear, patchtst or lstm"
 """Models that go on with a series."""
@@ -16,15 +18,19 @@ MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Senten
 """Answers that are more than one thing of a whole sample, and what they are called."""
 
 
+def _for(spec: Spec) -> str:
+    """Models for texts that suit what is asked of them."""
+    return FOR_LABELS if isinstance(spec.output, Labels) else FOR_TEXTS
+
+
 def answers(spec: Spec, model: str) -> int:
     """How many numbers the model must answer with; raises `Problem` where nothing is asked, a single class exists, or more
     than one answer for each sample is wanted."""
     asked = MANY.get(type(spec.output))
     if asked is not None:
-        raise Problem(
-            f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: choose a model that is for "
-            f"{asked}; `deepen list` has them."
-        )
+        better = f"choose --model {FOR_LABELS}." if isinstance(spec.output, Labels) else ""
+        better = better or f"choose a model that is for {asked}; `deepen list` has them."
+        raise Problem(f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: {better}")
     if spec.output.width < 1:
         raise Problem(
             f"Model '{model}' learns a target and this data has none: choose a model such as dcgan with --as gan."
@@ -39,7 +45,7 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
     `remedy` is a setting that helps, if not larger pictures."""
     if not isinstance(spec.input, Image):
         kind = type(spec.input).__name__.lower()
-        others = {"observation": "actor-critic", "text": FOR_TEXTS, "audio": FOR_SOUND, "series": FOR_SERIES}
+        others = {"observation": "actor-critic", "text": _for(spec), "audio": FOR_SOUND, "series": FOR_SERIES}
         better = others.get(kind, "mlp or perceptron")
         raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
     if min(spec.input.height, spec.input.width) < smallest:
@@ -55,7 +61,7 @@ def numbers(spec: Spec, model: str) -> None:
     """Raise `Problem` where the input is no numbers, as many for every sample, that may be added and multiplied: tokens are but
     names, and recordings differ in length."""
     if isinstance(spec.input, Text):
-        raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model {FOR_TEXTS}.")
+        raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model {_for(spec)}.")
     if isinstance(spec.input, Audio):
         raise Problem(
             f"Model '{model}' works on as many numbers for every sample and this data is recordings: choose --model {FOR_SOUND}."
@@ -80,9 +86,10 @@ def texts(spec: Spec, model: str) -> Text:
 def tokens(spec: Spec, model: str) -> Tokens:
     """The answer as tokens, the next one for each place; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens):
+        asked = "a label for every word" if isinstance(spec.output, Labels) else "one thing of each"
         raise Problem(
-            f"Model '{model}' answers with a token for every place of a text, and this data asks one thing of each: choose "
-            f"--model {FOR_TEXTS}."
+            f"Model '{model}' answers with a token for every place of a text, and this data asks {asked}: choose --model "
+            f"{_for(spec)}."
         )
     if spec.output.hidden:
         raise Problem(f"Model '{model}' sees only what comes before a hidden token: choose --model {BOTH_WAYS}.")
