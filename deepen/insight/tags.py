@@ -25,7 +25,7 @@ from deepen.tasks.tag import Tag, together
 
 SHOWN = 6
 """Sentences of each kind that are drawn."""
-MOST_WORDS = 60
+MOST_WORDS = 28
 """Of a sentence that is drawn."""
 WIDE = 560.0
 LINE = 50.0
@@ -95,8 +95,11 @@ def drawn(title: str, lines: Sequence[Line], names: Sequence[str]) -> str:
             tall = max(tall, LINE + 14 * (len(shown) > 1))
             parts.append(_word(x, y, width, word, shown, paint[said]))
             x += width + 5
-        if more := len(line.words) - MOST_WORDS:
-            parts.append(text(x, y, f"and {more:,} more", "mute") if more > 0 else "")
+        more = f"and {len(line.words) - MOST_WORDS:,} more"
+        if len(line.words) > MOST_WORDS:
+            if x + text_width(more) > WIDE - 12:
+                x, y, tall = 12.0, y + tall, LINE
+            parts.append(text(x, y, more, "mute"))
         y += tall + 8
     return svg(WIDE, y - 12, "".join(parts), title)
 
