@@ -15,7 +15,22 @@ import time
 
 from bench.timing import DATA, ROOT, Result, load, machine, tell
 
-ROWS = ("mlp_step", "mlp_script", "cnn_script", "pictures", "resnet18", "cifar", "resnet20", "ppo", "tables", "start")
+ROWS = (
+    "mlp_step",
+    "mlp_script",
+    "cnn_script",
+    "pictures",
+    "resnet18",
+    "cifar",
+    "resnet20",
+    "ppo",
+    "tables",
+    "lstm",
+    "gpt",
+    "shakespeare",
+    "cache",
+    "start",
+)
 PAGE = ROOT / "docs" / "performance.md"
 HEAD = """# Performance
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from deepen.nn.pooling import Pool
-from deepen.nn.recurrent import CELLS, Recurrent, turning
+from deepen.nn.recurrent import CELLS, Recurrent, at, turning
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -30,6 +30,20 @@ def test_turning_is_its_own_inverse() -> None:
     places = turning(torch.tensor([3, 0, 5]), 5)
     assert places.tolist() == [[2, 1, 0, 3, 4], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0]]
     assert places.gather(1, places).tolist() == [list(range(5))] * 3
+
+
+def test_rows_at_places_are_a_gather() -> None:
+    torch.manual_seed(0)
+    mine = torch.randn(3, 5, 2).requires_grad_()
+    other = mine.detach().clone().requires_grad_()
+    places, pull = turning(torch.tensor([3, 0, 5]), 5), torch.randn(3, 5, 2)
+    found, expected = at(mine, places), other.gather(1, places.unsqueeze(2).expand(-1, -1, 2))
+    assert torch.equal(found, expected)
+    found.backward(pull)
+    expected.backward(pull)
+    assert mine.grad is not None
+    assert other.grad is not None
+    assert torch.equal(mine.grad, other.grad)
 
 
 @pytest.mark.parametrize("how", ["attention", "mean", "max", "last"])
