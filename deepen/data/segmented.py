@@ -46,7 +46,7 @@ def _files(path: Path) -> list[Path]:
     """The file, or the files of a folder whose names tell a split."""
     if path.is_file():
         return [path] if path.name.lower().removesuffix(".gz").endswith(ENDINGS) else []
-    able = sorted(file for file in path.iterdir() if file.is_file() and file.name.lower().endswith(ENDINGS))
+    able = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and file.is_file())
     split = [file for file in able if role(file.name)]
     return split if any(role(file.name) == "train" for file in split) else []
 

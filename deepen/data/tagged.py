@@ -46,8 +46,8 @@ def role(name: str) -> str:
 
 def _inside(folder: Path) -> list[Path]:
     """The files of a folder that are splits of one set, or plainly hold words with labels."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    able = [file for file in files if conll.ended(file.name, conll.ENDINGS + conll.MAYBE)]
+    named = (file for file in folder.iterdir() if conll.ended(file.name, conll.ENDINGS + conll.MAYBE))
+    able = sorted(file for file in named if file.is_file() and not file.name.startswith("."))
     split = [file for file in able if role(file.name)]
     if any(role(file.name) == "train" for file in split):
         return split
