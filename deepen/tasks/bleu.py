@@ -26,22 +26,26 @@ APART = (
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
 """What mteval-v13a sets apart, in its order."""
+SPACELESS = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Ranges of scripts that are written without spaces: each of their characters is a word."""
 WORD = re.compile(
-    r"""\d+(?:[.,:]\d+)*[^\W\d_]*      # a number with what it counts
-      | (?:[a-z]\.){2,}                 # abbreviations whose full stops belong to them
+    rf"""\d+(?:[.,:]\d+)*(?:(?![{SPACELESS}])[^\W\d_])*   # a number with what it counts
+      | (?:[a-z]\.){{2,}}                # abbreviations whose full stops belong to them
       | (?:mr|mrs|ms|dr|st|jr|vs)\.
       | \w+?(?=n['’]t\b)                # do|n't
       | n['’]t\b
       | ['’](?:s|re|ve|ll|d|m)\b
-      | [^\W_]+                         # letters and digits
-      | \.{2,}
+      | [{SPACELESS}]
+      | (?:(?![{SPACELESS}])[^\W_])+     # letters and digits
+      | \.{{2,}}
       | [^\s]""",
     re.VERBOSE,
 )
 
 
 def words(text: str) -> list[str]:
-    """Words in small letters, as spaCy cuts English: signs, the parts of words with hyphens, `'s` and `n't` stand alone."""
+    """Words in small letters, as spaCy cuts English: signs, the parts of words with hyphens, `'s` and `n't` stand alone, and so
+    do characters of scripts without spaces."""
     return WORD.findall(text.lower())
 
 

@@ -76,6 +76,7 @@ def test_scores_of_many_selections_at_once() -> None:
         ("A man's t-shirt doesn't fit; it's his.", "a man 's t - shirt does n't fit ; it 's his ."),
         ("They can't see Mr. Smith at 5 p.m. in the U.S.", "they ca n't see mr. smith at 5 p.m. in the u.s."),
         ('"3.5 ft..." (100%)', '" 3.5 ft ... " ( 100 % )'),
+        ("2nd abc一个男人3楼。", "2nd abc 一 个 男 人 3 楼 。"),
     ],
 )
 def test_words_are_cut_as_spacy_cuts_them(text: str, words: str) -> None:
