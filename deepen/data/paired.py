@@ -108,6 +108,9 @@ def build(
         value = getattr(config, key)
         if value is not None and value < least:
             raise Misuse(f"data.{key}={value} is not usable: expected {least} or more.")
+    for key in ("group", "time"):
+        if getattr(config, key) is not None:
+            raise Misuse(f"data.{key} names a column beside the texts, and pairs of texts have none: leave it out.")
     kept = np.array([number for number, pair in enumerate(pairs) if all(text.strip() for text in pair)], dtype=np.int64)
     findings = []
     if dropped := len(pairs) - len(kept):
