@@ -271,3 +271,13 @@ def test_words_of_files_are_answered_for(tmp_path: Path) -> None:
         "Bo too.",
     ]
     assert read(["Anna sees Oslo."]) == [("Anna sees Oslo.", "Anna sees Oslo.")]
+
+
+def test_what_came_by_standard_input_is_text_unless_a_column_says_otherwise(tmp_path: Path) -> None:
+    read = load(write(tmp_path, "a.conll", names())).preprocess.read
+    piped = write(tmp_path, "standard-input.csv", "Anna, Bo, Oslo.\nBo, too\n")
+    assert [item for _, item in read([piped])] == ["Anna, Bo, Oslo.", "Bo, too"]
+    piped = write(tmp_path, "standard-input.csv", "number,text\n3,Anna in Oslo\n")
+    assert [item for _, item in read([piped])] == ["Anna in Oslo"]
+    with pytest.raises(Problem, match="no column 'text'"):
+        read([write(tmp_path, "b.csv", "a,b\n1,2\n")])
