@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import shutil
 import sys
@@ -16,6 +17,16 @@ from deepen.errors import Misuse, Problem
 PEEKED = 4096
 RECEIVED = "standard-input"
 """What is called so came by standard input; its ending is a guess."""
+
+
+def lies(word: str) -> bool:
+    """Whether a file or folder lies at the path `word`. A text of any length may be asked about, and none of it is a path."""
+    try:
+        return word != "" and Path(word).exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 class Refused:
@@ -63,7 +74,7 @@ def given(
         for word in words:
             if word == "-":
                 found.append(str(_received(sys.stdin.buffer, Path(folder))))
-            elif not Path(word).exists() and glob.has_magic(word):
+            elif not lies(word) and glob.has_magic(word):
                 fitting = sorted(glob.glob(_pattern(word), recursive=True))  # noqa: PTH207  (a Path does not take a whole path as pattern)
                 if not fitting and texts and (" " in word or not set("*/") & set(word)):
                     fitting = [word]
@@ -81,7 +92,7 @@ def given(
 def _pattern(word: str) -> str:
     """A pattern whose first parts, as far as they are there as they are spelt, are taken literally."""
     path, parts = Path(), list(Path(word).parts)
-    while parts and (path / parts[0]).exists():
+    while parts and lies(str(path / parts[0])):
         path /= parts.pop(0)
     return str(Path(glob.escape(str(path)), *parts))
 

@@ -23,7 +23,19 @@ from deepen.engine import evaluate, schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder
 from deepen.following import chosen, command, next_steps, usual
-from deepen.insight import answers, attention, audit, curves, filled, forecasts, pictures, sound, translations, written
+from deepen.insight import (
+    answers,
+    attention,
+    audit,
+    curves,
+    filled,
+    forecasts,
+    passages,
+    pictures,
+    sound,
+    translations,
+    written,
+)
 from deepen.insight.pictures import Mistake
 from deepen.insight.report import Content, write
 from deepen.prepare import Prepared, augmenter_of
@@ -75,7 +87,7 @@ def tell(prepared: Prepared, settled: Settled, folder: Folder, findings: list[Fi
     if settled.sweep is not None and settled.lr is not None:
         rates, losses = zip(*settled.sweep, strict=True)
         drawn["sweep"] = curves.sweep(rates, losses, settled.lr)
-    mistakes = _mistakes(dataset, rows)
+    mistakes = _mistakes(dataset, rows, model.module)
     if mistakes:
         drawn["mistakes"] = pictures.mistakes(mistakes)
     pictures.save(folder.pictures, drawn)
@@ -162,6 +174,7 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
         if isinstance(spec.output, Tokens):
             placed = [(some.origin(row).rpartition(", ")[2], text) for row, text in enumerate(seen)]
             return {"samples": pictures.wrapped_table("Training samples", ("where", "text"), placed)}
+        seen = [passages.shortened(passages.written(dataset.preprocess, train, row)) for row in at.tolist()]
         lines = [[text, label] for text, label in zip(seen, _labels(dataset, some), strict=True)]
         return {"samples": pictures.rows_table("Training samples", ["text", "answer"], lines)}
     if isinstance(spec.input, Table):
@@ -289,7 +302,7 @@ def _of_samples(folder: Folder, dataset: Dataset, task: Task) -> dict[str, str]:
     return {"progress": pictures.progress(grids)} if grids else {}
 
 
-def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
+def _mistakes(dataset: Dataset, rows: Rows, module: nn.Module) -> list[Mistake]:
     """The wrong answers that the model was surest of; for quantities, those furthest off."""
     output, split = dataset.spec.output, dataset.validation
     if isinstance(output, Category) and "logits" in rows:
@@ -297,7 +310,15 @@ def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
         found = answers.worst(target, chances.numpy(), MOST_MISTAKES)
         said = chances.argmax(1)
         return [
-            _mistake(dataset, split, int(i), output.names[target[i]], output.names[said[i]], float(chances[i, said[i]]))
+            _mistake(
+                dataset,
+                split,
+                int(i),
+                output.names[target[i]],
+                output.names[said[i]],
+                float(chances[i, said[i]]),
+                (module, int(said[i])),
+            )
             for i in found
         ]
     if isinstance(output, Quantity) and "prediction" in rows:
@@ -307,7 +328,16 @@ def _mistakes(dataset: Dataset, rows: Rows) -> list[Mistake]:
     return []
 
 
-def _mistake(dataset: Dataset, split: Columns, row: int, true: str, said: str, confidence: float | None) -> Mistake:
+def _mistake(
+    dataset: Dataset,
+    split: Columns,
+    row: int,
+    true: str,
+    said: str,
+    confidence: float | None,
+    decided: tuple[nn.Module, int] | None = None,
+) -> Mistake:
+    """A sample that was answered wrongly. `decided` by a network for a class: a long text is shown around what made it so."""
     stored = split.take(torch.tensor([row]))["input"][0]
     pixels = stored.numpy() if isinstance(dataset.spec.input, Image) else None
     if isinstance(dataset.preprocess, SoundPreprocess):
@@ -316,7 +346,7 @@ def _mistake(dataset: Dataset, split: Columns, row: int, true: str, said: str, c
     if isinstance(dataset.spec.input, Table):
         values = tuple(list(_cells(dataset, stored).items())[:MOST_CELLS])
     if isinstance(dataset.preprocess, TextPreprocess):
-        values = (("text", dataset.preprocess.shown(stored)),)
+        values = (("text", passages.passage(dataset.preprocess, split, row, decided)),)
     return Mistake(true, said, confidence, split.origin(row), pixels, values)
 
 

@@ -52,6 +52,8 @@ class Columns:
         assert len(sizes) == 1, f"columns of different length: { {name: len(a) for name, a in arrays.items()} }"
         self.arrays = arrays
         self.origins = origins
+        self.texts: Sequence[str] | None = None
+        """What was written, where the inputs are tokens of texts: for people only."""
         self.mapped = mapped
         """Whether gathering reads from disk, and so is worth doing ahead in a thread."""
 

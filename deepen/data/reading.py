@@ -284,10 +284,19 @@ def _jsonl(path: str, encoding: str, most: int | None = None) -> tuple[dict[str,
             raise Problem(f"{path}, line {number}: is no JSON ({error}).") from None
         if not isinstance(row, dict):
             raise Problem(f"{path}, line {number}: is no JSON object {{...}}, but {type(row).__name__}.")
-        rows.append(row)
+        rows.append(_whole(row) if "\\u" in line else row)
         lines.append(number)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [_cell(row.get(name)) for row in rows] for name in names}, lines
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without halves of characters, which JSON can spell ("\\ud83d") and nothing can write: U+FFFD stands for them."""
+
+    def whole(value: Any) -> Any:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+
+    return {whole(name): whole(value) for name, value in row.items()}
 
 
 def _parquet(path: str) -> dict[str, list[Any]]:

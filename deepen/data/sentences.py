@@ -18,7 +18,7 @@ from deepen.data.reading import ENDINGS, ending, read_table
 from deepen.data.text_file import encoding_of, read_lines
 from deepen.data.tokenizer import BEGIN, END, UNKNOWN, Characters, Pieces
 from deepen.errors import Problem, did_you_mean
-from deepen.inputs import RECEIVED
+from deepen.inputs import RECEIVED, lies
 from deepen.spec import PAD
 
 PLAIN = (".txt", ".text")
@@ -47,13 +47,13 @@ class TextPreprocess(Preprocess):
         found: list[tuple[str, Any]] = []
         for source in sources:
             path = Path(source)
-            if path.is_dir():
+            if not lies(source):
+                found.append((source, _itself(source)))
+            elif path.is_dir():
                 inside = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PLAIN)
                 if not inside:
                     raise Problem(f"{source} holds no text file: expected files that end in {' or '.join(PLAIN)}.")
                 found += self.read(inside)
-            elif not path.is_file():
-                found.append((source, _itself(source)))
             elif ending(source) in ENDINGS and not self._piped(source):
                 found += self._rows(source)
             elif self.whole:

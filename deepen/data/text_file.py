@@ -50,14 +50,14 @@ def encoding_of(path: str, asked: str | None) -> tuple[str, list[str]]:
             if head.startswith(mark):
                 return name, [f"Read as {name.removesuffix('-sig').upper()}, by the mark at its start."]
         decoder = codecs.getincrementaldecoder("utf-8")()
-        chunk, sample = head, b""
+        chunk, sample, plain = head, b"", True
         try:
             while chunk:
-                sample = chunk
+                sample, plain = chunk, plain and chunk.isascii()
                 decoder.decode(chunk)
                 chunk = raw.read(1 << 20)
             decoder.decode(b"", final=True)
-            return "utf-8", []
+            return "utf-8", [] if plain else ["Read as UTF-8, which all its bytes are."]
         except UnicodeDecodeError:
             sample += raw.read(1 << 20)
     if _is_chinese(sample):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +54,19 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         raise Problem(f"{source} has one class only, '{names[0] if names else ''}': at least two are needed.")
     digest = hashlib.sha256()
     found, bad = [], []
+    told: Counter[str] = Counter()
     for (name, file), label, part in zip(files, layout.classes, layout.splits, strict=True):
         if label is None or not part:
             continue
         try:
-            text, _ = running.read(file, config.encoding)
+            text, facts = running.read(file, config.encoding)
         except Problem as problem:
             if not config.skip_bad:
                 raise
             bad.append(Bad(str(file), str(problem)))
             continue
-        digest.update(f"{name}\0".encode())
+        told.update(fact.removeprefix(f"{file.name}: ") for fact in facts)
+        digest.update(f"{name}\0".encode(errors="surrogateescape"))
         digest.update(text.encode())
         found.append((text, names.index(label), part, f"{source.rstrip('/')}/{name}"))
     given = np.array([part for _, _, part, _ in found])
@@ -78,6 +81,9 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         origins=[origin for _, _, _, origin in found],
         whole=True,
         given=given if layout.split_folders else None,
-        facts=[f"{len(found):,} texts in {len(names)} class folders."],
+        facts=[
+            f"{len(found):,} texts in {len(names)} class folders.",
+            *(f"{fact} ({many:,} files)" for fact, many in told.items()),
+        ],
         bad=bad,
     )

@@ -112,8 +112,11 @@ def build(
         goal = torch.from_numpy(values.astype(np.float32))[:, None]
     made: dict[str, Ragged] = {}
     for part, index in parts.items():
-        tokens = preprocess.tokens([texts[row] for row in index.tolist()])
-        made[part] = ragged(tokens, {"target": goal[torch.from_numpy(index)]}, [origins[row] for row in index.tolist()])
+        held = [texts[row] for row in index.tolist()]
+        made[part] = ragged(
+            preprocess.tokens(held), {"target": goal[torch.from_numpy(index)]}, [origins[row] for row in index.tolist()]
+        )
+        made[part].texts = held
     told, findings = _told(fitted, lengths, length, made["train"])
     return Dataset(
         name=name,

@@ -83,9 +83,13 @@ def told(dataset: Dataset, model: nn.Module) -> dict[str, str]:
     return {"attention": mapped(maps[:TEXTS])} if maps else {}
 
 
+LONGEST_WORD = 60
+"""Characters of a token that are shown: what has no blanks may be a megabyte."""
+
+
 def words_of(preprocess: TextPreprocess | TaggedPreprocess, tokens: Tensor) -> list[str]:
     """Each token as a person would see it by itself."""
-    named = [preprocess.tokenizer.decode([token]) for token in tokens.tolist()]
+    named = [preprocess.tokenizer.decode([token])[:LONGEST_WORD] for token in tokens.tolist()]
     marks = [SPECIAL[token] if token < len(SPECIAL) else "" for token in tokens.tolist()]
     return [mark or word.replace("\n", "⏎").strip(" ") or "␣" for mark, word in zip(marks, named, strict=True)]
 

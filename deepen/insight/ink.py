@@ -40,17 +40,23 @@ def clean(text: object) -> str:
     return html.escape(shown, quote=True)
 
 
+JOINERS = " \u200c\u200d"
+"""Not printable by themselves, but needed inside emoji and some scripts."""
+
+
 def _visible(letter: str) -> str:
-    if letter.isprintable() or letter == " ":
+    if letter.isprintable() or letter in JOINERS:
         return letter
     return " " if letter in "\n\r\t\u3000\xa0\u202f" else "\ufffd"
 
 
 def shorten(text: str, width: float) -> str:
     """`text` cut in the middle so that it is at most about `width` pixels wide at 12 px."""
-    if text_width(text) <= width:
+    most = int(width)
+    if len(text) <= most and text_width(text) <= width:
         return text
-    letters = list(text)
+    # No letter is narrower than a pixel: what is far too long is cut first, for a text may be a megabyte.
+    letters = [*text[:most], *text[-most:]] if len(text) > 2 * most else list(text)
     while len(letters) > 2 and text_width("".join(letters)) + 12 > width:
         del letters[len(letters) // 2]
     middle = len(letters) // 2
@@ -125,9 +131,13 @@ def svg(width: float, height: float, body: str, title: str) -> str:
     )
 
 
+MOST_TIP = 1000
+"""Characters of what shows on hover."""
+
+
 def text(x: float, y: float, words: object, kind: str = "", *, tip: str = "") -> str:
-    """A text element; `tip` shows on hover."""
-    hover = f"<title>{clean(tip)}</title>" if tip else ""
+    """A text element; `tip` shows on hover, as far as it is readable there."""
+    hover = f"<title>{clean(tip[:MOST_TIP])}</title>" if tip else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{clean(words)}{hover}</text>'
 
 

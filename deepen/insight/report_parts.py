@@ -199,19 +199,29 @@ def worst(mistakes: Sequence[Mistake]) -> str:
     return f'{title}{note}<div class="cards">{cards}</div>'
 
 
+def is_prose(value: str) -> bool:
+    """Whether a cell is a text rather than a number or a short name; scripts other than European ones say much in little room."""
+    return len(value) > LONGEST_NUMBER or any(letter.isalpha() and letter >= "\u0590" for letter in value)
+
+
+def apart(text: str) -> str:
+    """A text of any script, whose direction of writing stays its own."""
+    return f"<bdi>{clean(text)}</bdi>" if text else ""
+
+
 def _rows(mistakes: Sequence[Mistake]) -> str:
     columns = list(dict.fromkeys(name for one in mistakes for name, _ in one.values))
     has_sure = any(one.confidence is not None for one in mistakes)
     header = [("true", ""), ("predicted", ""), *([("sure", "num")] if has_sure else [])]
     # Numbers stand on the right of their column and are never broken; texts are.
-    prose = {name for one in mistakes for name, value in one.values if len(value) > LONGEST_NUMBER}
+    prose = {name for one in mistakes for name, value in one.values if is_prose(value)}
     header += [*((column, "" if column in prose else "num") for column in columns), ("where", "")]
     rows = []
     for one in mistakes:
         values = dict(one.values)
         sure = [] if not has_sure else ["" if one.confidence is None else f"{one.confidence * 100:.0f} %"]
-        answer = f'<span class="wrong">{clean(one.predicted)}</span>'
-        rows.append([clean(one.true), answer, *sure, *(clean(values.get(c, "")) for c in columns), clean(one.origin)])
+        answer = f'<span class="wrong">{apart(one.predicted)}</span>'
+        rows.append([apart(one.true), answer, *sure, *(apart(values.get(c, "")) for c in columns), clean(one.origin)])
     return table(header, rows)
 
 
