@@ -28,6 +28,8 @@ from deepen.tasks.forecast import Forecast
 
 MOST = 4
 """Variates that are drawn."""
+LEAST = 40
+"""Moments of the past that a forecast is drawn after."""
 WIDE, TALL = 430.0, 240.0
 """Of each chart, in pixels."""
 TRUTH, SAID, LAST, AGAIN = 7, 0, 3, 2
@@ -127,7 +129,7 @@ def drawn(answer: Mapping[str, Any]) -> str:
     """A chart for each variate: its past, read again from the table that the answer is for, and its forecast."""
     series = answer["series"]
     horizon = len(next(iter(series.values())))
-    past = _past(Path(answer["input"]), list(series), 3 * horizon)
+    past = _past(Path(answer["input"]), list(series), max(3 * horizon, LEAST))
     times = answer.get("times")
     until = f" to {times[-1]}" if times else ""
     charts = []

@@ -1,7 +1,8 @@
 """Recurrent networks for texts and series: plain, LSTM and GRU, stacked, read one way or both.
 
-A word is a learnt vector, a moment of a series its values; layer by layer each place sees what came before it (and, read both
-ways, what comes after); a weighted mean over the places answers (Yang et al., 2016, Hierarchical attention networks).
+A word is a learnt vector, some moments of a series are a linear map of them; layer by layer each place sees what came before it
+(and, read both ways, what comes after); a weighted mean over the places answers (Yang et al., 2016, Hierarchical attention
+networks).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Config:
     cell: Cell = "lstm"
     """rnn, lstm or gru."""
     embedding: int = 128
-    """Numbers that stand for a token, or for a moment of a series."""
+    """Numbers that stand for a token, or for a segment of a series."""
     width: int = 128
     """Units of a layer, in each direction."""
     layers: int = 1
@@ -47,13 +48,15 @@ class Config:
     """attention, mean, max or last: how the places become one answer."""
     dropout: float = 0.3
     """Share of numbers switched off between the parts at each training step."""
+    segment: int = 12
+    """Moments of a series that are read at once: fewer and longer steps, over which less is forgotten (Lin et al., 2023)."""
     word_dropout: float = 0.0
     """Share of tokens that are hidden at each training step."""
 
 
 @final
 class RNN(nn.Module):
-    """Tokens int64 [B, L], or what is at each moment, float32 [B, L, C] -> [B, width_out]. `words` makes vectors of them. With
+    """Tokens int64 [B, L], or segments of a series, float32 [B, L, C] -> [B, width_out]. `words` makes vectors of them. With
     `each` every place has an answer of its own: [B, L, width_out]."""
 
     def __init__(self, words: nn.Module, width_out: int, config: Config, *, each: bool = False) -> None:
@@ -81,17 +84,19 @@ class RNN(nn.Module):
 
 @final
 class Forecaster(nn.Module):
-    """[B, L, C] -> [B, H, K]: reads all variates together, each beside its own mean and deviation."""
+    """[B, L, C] -> [B, H, K]: each variate is read by itself, beside its mean and deviation, some moments at a time."""
 
-    def __init__(self, rnn: RNN, at: list[int] | slice) -> None:
+    def __init__(self, rnn: RNN, segment: int, at: list[int] | slice) -> None:
         super().__init__()
-        self.rnn, self.at = rnn, at
+        self.rnn, self.segment, self.at = rnn, segment, at
 
     def forward(self, input: Tensor) -> Tensor:
-        mean, deviation = standing(input)
-        answer = self.rnn((input - mean) / deviation)
-        mean, deviation = mean[:, :, self.at], deviation[:, :, self.at]
-        return answer.view(len(input), -1, mean.shape[2]) * deviation + mean
+        x = input[:, :, self.at]
+        mean, deviation = standing(x)
+        rows = ((x - mean) / deviation).transpose(1, 2).flatten(0, 1)  # [B K, L]
+        oldest = rows.shape[1] % self.segment
+        answer = self.rnn(rows[:, oldest:].unflatten(1, (-1, self.segment)))
+        return answer.view(len(x), x.shape[2], -1).transpose(1, 2) * deviation + mean
 
 
 def build(spec: Spec, config: Config) -> nn.Module:
@@ -99,13 +104,15 @@ def build(spec: Spec, config: Config) -> nn.Module:
     [B, spec.output.length, spec.output.width]."""
     positive("width", config.width)
     positive("layers", config.layers)
+    positive("segment", config.segment)
     share("dropout", config.dropout)
     if isinstance(spec.input, Series):
         series, horizon = forecasts(spec, "rnn")
         positive("embedding", config.embedding)
         share("word_dropout", config.word_dropout)
-        rnn = RNN(nn.Linear(len(series.names), config.embedding), horizon.length * horizon.width, config)
-        return Forecaster(rnn, places(horizon.names, series.names))
+        segment = min(config.segment, series.length)
+        rnn = RNN(nn.Linear(segment, config.embedding), horizon.length, config)
+        return Forecaster(rnn, segment, places(horizon.names, series.names))
     text, each = texts(spec, "rnn"), isinstance(spec.output, Labels)
     width_out = spec.output.width if each else answers(spec, "rnn")
     return RNN(Words(text.vocabulary, config.embedding, config.word_dropout), width_out, config, each=each)

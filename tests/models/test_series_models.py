@@ -96,15 +96,18 @@ def plain_layer(layer: nn.Module, tokens: Tensor) -> Tensor:
 
 def test_an_lstm_forecasts_beside_mean_and_deviation() -> None:
     torch.manual_seed(0)
-    model = rnn.build(SOME, rnn.Config(width=6, embedding=5, bidirectional=False, pooling="last")).eval()
+    model = rnn.build(SOME, rnn.Config(width=6, embedding=5, segment=8, bidirectional=False, pooling="last")).eval()
     assert isinstance(model, rnn.Forecaster)
     x = past()
     with torch.no_grad():
         mean, deviation = standing(x)
-        steps = model.rnn.words((x - mean) / deviation)
-        state = model.rnn.layers[0].forwards(steps)[0][:, -1]  # type: ignore[union-attr, operator]
-        expected = model.rnn.head(state).view(4, HORIZON, 2) * deviation[..., [2, 0]] + mean[..., [2, 0]]
-        assert torch.allclose(model(x), expected, atol=1e-5)
+        answer = model(x)
+        for place, variate in enumerate((2, 0)):
+            row = ((x - mean) / deviation)[:, 6:, variate]  # 30 moments are three segments of 8, and 6 that are too old
+            steps = torch.stack([model.rnn.words(row[:, start : start + 8]) for start in (0, 8, 16)], dim=1)
+            state = model.rnn.layers[0].forwards(steps)[0][:, -1]  # type: ignore[union-attr, operator]
+            expected = model.rnn.head(state) * deviation[:, :, variate] + mean[:, :, variate]
+            assert torch.allclose(answer[:, :, place], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("build", [dlinear.build, patchtst.build, rnn.build])
