@@ -20,7 +20,7 @@ from bench.timing import Result, spread, tell
 TARGET = 1.88
 ITERATIONS, EVERY = 2000, 250
 SIZE = ("--model", "gpt", "data.length=64", "model.layers=4", "model.heads=4", "model.width=128")
-LENGTH = ("fit.batch_size=32", "fit.epochs=0.8", "fit.evaluate_epochs=0.1")
+LENGTH = ("fit.batch_size=32", "fit.epochs=1", "fit.evaluate_epochs=0.1")
 MOST_ROUNDS = 3
 """A round takes minutes."""
 
@@ -50,9 +50,9 @@ def run(rounds: int, quick: bool) -> Result:
         f"the whole of its training. {rounds} rounds in turns; the last column is a side's time over Deepen's in the same round.",
         f"The plain loop ended above {TARGET} in {never} of {rounds} rounds (nanoGPT's figure is an estimate from 20 batches; "
         "here it is the whole split, in windows that follow each other): its time is then that of all its iterations.",
-        f"Deepen: muon, {steps:.0f} steps of 32 windows, plan {ours[0]['plan']}. The last line is the recipe as it comes, once: "
-        f"its best loss, {whole['steps']:,} steps, {whole['parameters']:,} parameters, plan {whole['plan']}, {whole['seconds']:.0f} s of "
-        "training, looks included.",
+        f"Deepen: muon, {steps:.0f} steps of 32 windows, plan {ours[0]['plan']}. Last line: the recipe as it comes, once; "
+        f"its best loss, {whole['steps']:,} steps, {whole['parameters']:,} parameters, plan {whole['plan']}, "
+        f"{whole['seconds']:.0f} s of training, looks included.",
     )
     return Result(
         "Tiny Shakespeare, by characters", ("side", "seconds", "validation loss", "against Deepen"), lines, notes
