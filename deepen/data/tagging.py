@@ -28,6 +28,7 @@ from deepen.data.sentences import TextPreprocess
 from deepen.data.text_file import encoding_of, read_lines
 from deepen.data.tokenizer import BEGIN, END, UNKNOWN, Characters, Pieces, tidy
 from deepen.errors import Problem
+from deepen.inputs import lies
 from deepen.spec import PAD
 
 COLUMN = "text"
@@ -78,12 +79,14 @@ class TaggedPreprocess(Preprocess):
         plain = TextPreprocess(self.tokenizer, self.length, COLUMN, self.encoding)
         found: list[tuple[str, Any]] = []
         for source in sources:
-            if conll.recognised(source):
-                form = conll.read(source, encoding=self.encoding, labelled=False)
-                found += [(one.origin, list(one.words)) for one in form.sentences]
-            elif not Path(source).exists() and conll.ended(source, conll.ENDINGS) and not re.search(r"\s", source):
-                raise Problem(f"There is no file {source}.")
-            elif Path(source).is_file() and Path(source).suffix.lower() in (".json", ".jsonl"):
+            if not lies(source):
+                if conll.ended(source, conll.ENDINGS) and not re.search(r"\s", source):
+                    raise Problem(f"There is no file {source}.")
+                found += plain.read([source])
+            elif conll.recognised(source):
+                held = conll.read(source, encoding=self.encoding, labelled=False)
+                found += [(one.origin, list(one.words)) for one in held.sentences]
+            elif Path(source).suffix.lower() in (".json", ".jsonl"):
                 found += self._listed(source)
             else:
                 found += plain.read([source])

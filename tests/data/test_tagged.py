@@ -271,6 +271,7 @@ def test_words_of_files_are_answered_for(tmp_path: Path) -> None:
         "Bo too.",
     ]
     assert read(["Anna sees Oslo."]) == [("Anna sees Oslo.", "Anna sees Oslo.")]
+    assert read(["Anna " * 3000]) == [("Anna " * 3000, "Anna " * 3000)], "what is too long for a path is none"
 
 
 def test_what_came_by_standard_input_is_text_unless_a_column_says_otherwise(tmp_path: Path) -> None:
