@@ -99,7 +99,7 @@ def whole_text(heat: float, model: Any = None) -> str:
     net, tokenizer = model.module, model.preprocess.tokenizer
     draws = torch.Generator().manual_seed(0)
     ids = torch.from_numpy(tokenizer.encode([PROMPT])[0]).long()[None]
-    with torch.no_grad():
+    with torch.inference_mode():
         for _ in range(TOKENS):
             logits = F.linear(net.seen(ids[:, -LENGTH:])[:, -1], net.wte.weight)[0]
             ids = torch.cat([ids, drawn(logits, writing(heat), draws).view(1, 1)], dim=1)

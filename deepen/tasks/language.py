@@ -136,7 +136,7 @@ class Language(Supervised, Weighted, Writes):
         """Knows how common each token is and nothing else: it always names the commonest."""
         return once(self, rows | {"nats": rows["plain_nats"], "hits": rows["plain_hits"]})
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def write(self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing) -> Iterator[str]:
         assert isinstance(preprocess, TextPreprocess)
         if not isinstance(model, Continues):
