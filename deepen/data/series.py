@@ -119,8 +119,7 @@ def build(
         )
     if config.limit is not None and config.limit < len(made["train"]):
         picked = np.random.default_rng(derive(seed, "limit")).permutation(len(made["train"]))[: config.limit]
-        made["train"].starts = made["train"].starts[torch.from_numpy(np.sort(picked))]
-        made["train"] = made["train"].to(torch.device("cpu"))
+        made["train"] = made["train"].only(torch.from_numpy(np.sort(picked)))
     told = [
         *facts,
         f"{len(values):,} moments, {clock.spacing} apart, from {clock.name(0)} to {clock.name(len(values) - 1)}.",
@@ -199,8 +198,8 @@ def _borders(name: str, count: int, config: Config) -> tuple[int, int, int]:
 
 def _usual_horizon(ends: tuple[int, int, int], season: int) -> int:
     """A season, where the parts that are forecast hold one."""
-    held = [ends[0] // 3, ends[1] - ends[0], ends[2] - ends[1]]
-    return max(1, min(season if season > 1 else 24, *filter(None, held)))
+    least = min(filter(None, (ends[0] // 3, ends[1] - ends[0], ends[2] - ends[1])), default=1)
+    return season if 1 < season <= least else max(1, min(season if season > 1 else 24, least // 2))
 
 
 def _usual_length(train: int, season: int) -> int:

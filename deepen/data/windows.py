@@ -47,6 +47,10 @@ class Windows(Flat):
         held = (self.flat.to(device), self.truth.to(device), self.starts.to(device))
         return Windows(*held, self.length, self.horizon, self.called)
 
+    def only(self, index: Tensor) -> Windows:
+        """Some of the windows, over the same series."""
+        return Windows(self.flat, self.truth, self.starts[index], self.length, self.horizon, self.called)
+
     def subset(self, index: Tensor) -> Columns:
         """A copy of some windows, no longer a series."""
         return Columns(self.take(index), [self.origin(row) for row in index.tolist()])
