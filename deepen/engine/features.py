@@ -29,6 +29,7 @@ from deepen.data.loader import in_order
 from deepen.data.places import cache_folder
 from deepen.data.preprocess import Preprocess
 from deepen.data.progress import report
+from deepen.data.ragged import Ragged
 from deepen.engine import mode
 from deepen.engine.checkpoint import DamageError, verify, write_folder
 from deepen.engine.device import describe
@@ -118,7 +119,9 @@ def _split(
 
 def _computed(network: Headed, columns: Columns, preprocess: Preprocess, device: torch.device) -> Tensor:
     features, done = None, 0
-    for batch in in_order(columns, preprocess, batch_size=BATCH, device=device):
+    order = columns.lengths.cpu().argsort(stable=True) if isinstance(columns, Ragged) else None
+    seen = columns if order is None else columns.subset(order)  # next to nothing is computed on what fills up
+    for batch in in_order(seen, preprocess, batch_size=BATCH, device=device):
         answered = _answer(network, batch["input"])
         if features is None:
             features = torch.empty((len(columns), *answered.shape[1:]))
@@ -126,7 +129,7 @@ def _computed(network: Headed, columns: Columns, preprocess: Preprocess, device:
         done += len(answered)
         report("computing features", done, len(columns))
     assert features is not None, "a split that is learnt from has a sample"
-    return features
+    return features if order is None else features[order.argsort()]
 
 
 @torch.no_grad()
