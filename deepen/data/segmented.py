@@ -4,7 +4,9 @@ a label: it begins a word, is inside of one, ends one, or is one by itself (B, I
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,16 +57,14 @@ def _apart(file: Path) -> bool:
     """Whether most characters are of scripts without blanks, and blanks stand between words that are as short as theirs."""
     with open_bytes(str(file)) as raw:
         head = raw.read(GLANCE)
-    for encoding in ("utf-8", "gb18030"):
-        text = head.decode(encoding, errors="ignore")
-        words = text.split()
-        letters = sum(map(len, words))
-        spaceless = sum(any(low <= ord(one) <= high for low, high in SPACELESS) for one in text)
-        if letters and spaceless > 0.5 * letters:
-            return letters / len(words) < LONG and len(words) > 2 * max(
-                1, len([one for one in text.splitlines() if one.strip()])
-            )
-    return False
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)  # the end may be half of a character
+    except UnicodeDecodeError:
+        text = head.decode("gb18030", errors="ignore")
+    words, lines = text.split(), [line for line in text.split("\n") if line.strip()]
+    letters = sum(map(len, words))
+    spaceless = sum(any(low <= ord(one) <= high for low, high in SPACELESS) for one in text)
+    return spaceless > 0.5 * letters and letters < LONG * len(words) and len(words) > 2 * len(lines)
 
 
 def labels(words: list[str]) -> list[str]:
@@ -80,7 +80,6 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             raise Misuse(f"data.{option} is for files of words and labels, and {source} is a text: leave it out.")
     if config.tokens not in ("auto", "characters"):
         raise Misuse(f"data.tokens={config.tokens} is not usable: here each character is a token. Leave it out.")
-    config.tokens = "characters"
     path = Path(source).expanduser()
     files = _files(path)
     roles = ["train"] if path.is_file() else [role(file.name) for file in files]
@@ -106,7 +105,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     return labelled.build(
         path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.is_file() else path.name,
         sentences,
-        config,
+        replace(config, tokens="characters"),
         seed,
         digest=digest.hexdigest(),
         apart=False,

@@ -111,6 +111,7 @@ def test_another_encoding_is_asked_for_and_read(tmp_path: Path) -> None:
         ("a.tsv", "a\tb\n1\t2\n3\t4\n", "tables"),
         ("a.txt", "我  喜欢  看  电影\n他  在  图书馆\n", "segmented"),
         ("a.txt", "我喜欢看电影。 他在图书馆里面看书。\n", "prose"),
+        ("a.txt", "я так и не дал ей его дом и сад\n" * 3, "prose"),
     ],
 )
 def test_files_are_known_by_what_they_hold(tmp_path: Path, name: str, text: str, reader: str) -> None:
