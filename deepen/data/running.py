@@ -15,7 +15,7 @@ from deepen.data import adopted, tokenizer
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.sentences import TextPreprocess
 from deepen.data.stream import Windows
-from deepen.data.text_file import encoding_of, open_bytes
+from deepen.data.text_file import encoding_of, holds_nul, open_bytes
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import Spec, Text, Tokens
@@ -51,6 +51,8 @@ def read(path: Path, encoding: str | None) -> tuple[str, list[str]]:
             text = raw.read().decode(found)
     except UnicodeError as error:
         raise Problem(f"{path}: not {found} text ({getattr(error, 'reason', error)}).") from None
+    if "\0" in text:
+        raise holds_nul(str(path), text.count("\n", 0, text.index("\0")) + 1)
     return tokenizer.tidy(text), [f"{path.name}: {fact}" for fact in facts]
 
 

@@ -85,6 +85,14 @@ def _is_chinese(sample: bytes) -> bool:
     return common >= 0.8 * pairs > 0
 
 
+def holds_nul(path: str, line: int) -> Problem:
+    """What is said of a file that holds what no text has."""
+    return Problem(
+        f"{path}, line {line}: holds a NUL byte, which no text has. The file is damaged, binary, or UTF-16 without its mark "
+        "(data.encoding=utf-16-le)."
+    )
+
+
 def read_lines(path: str, encoding: str) -> Iterator[str]:
     """The lines of a text file with their ends, each read to the limit and no further."""
     with open_bytes(path) as raw:
@@ -99,10 +107,7 @@ def read_lines(path: str, encoding: str) -> Iterator[str]:
                         "Are its line ends missing?"
                     )
                 if "\0" in line:
-                    raise Problem(
-                        f"{path}, line {number}: holds a NUL byte, which no text has. The file is damaged, binary, or "
-                        "UTF-16 without its mark (data.encoding=utf-16-le)."
-                    )
+                    raise holds_nul(path, number)
                 yield line
         except UnicodeError as error:
             reason = getattr(error, "reason", str(error))
