@@ -21,7 +21,7 @@ TARGET = 1.88
 ITERATIONS, EVERY = 2000, 250
 SIZE = ("--model", "gpt", "data.length=64", "model.layers=4", "model.heads=4", "model.width=128")
 LENGTH = ("fit.batch_size=32", "fit.epochs=1", "fit.evaluate_epochs=0.1")
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 """A round takes minutes."""
 
 
