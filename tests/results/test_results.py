@@ -242,7 +242,10 @@ def test_reaches_its_target(goal: Goal, tmp_path: Path) -> None:
         training,
         lower_is_better=goal.lower_is_better,
         note=over_time(goal, whole, training),
-        per_class={name if name in goal.beside else name.partition("/")[2]: round(value, 4) for name, value in per_class.items()},
+        per_class={
+            name if name in goal.beside else name.partition("/")[2]: round(value, 4)
+            for name, value in per_class.items()
+        },
     )
     record(row)
     assert row.reached, f"{row.name}: {row.values} against {row.target}"
