@@ -168,8 +168,8 @@ def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, 
             else "are of a network for pictures and this data holds texts"
         )
         raise Misuse(
-            f"The weights {pretrained} {why}: name others, such as {' or '.join((*PACKAGES, 'hf:owner/name'))} a run on texts, "
-            "or leave --pretrained out."
+            f"The weights {pretrained} {why}: name others, such as {', '.join(PACKAGES)}, hf:owner/name or a run on texts, or "
+            "leave --pretrained out."
         )
     assert weights is not None
     if model is not None and registry.find("model", model).load() is not registry.find("model", reader.model).load():
