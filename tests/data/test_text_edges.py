@@ -38,14 +38,11 @@ SHORT: dict[str, Any] = {"epochs": 1, "plan": "fp32", "fit.batch_size": 16}
 
 
 def rows(given: Sequence[str]) -> list[tuple[str, str]]:
-    """Each text alone and with words that tell its class."""
+    """Each text alone, and with words that tell its class."""
     found = []
-    for number, text in enumerate([*given, *given]):
-        good = number % 2
-        found += [
-            (text, "yes" if good else "no"),
-            (f"{text} {'fine film' if good else 'poor show'} {number}", "yes" if good else "no"),
-        ]
+    for number, text in enumerate(given):
+        label = "yes" if number % 2 else "no"
+        found += [(text, label), (f"{text[:9999]} {'fine film' if number % 2 else 'poor show'} {number}", label)]
     return found
 
 
