@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -43,6 +44,8 @@ HELD_OUT = 300
 class Config(fsdd.Config):
     strings: int = 2000
     """Strings to learn from."""
+    tokens: Literal["characters", "words", "bpe"] = "words"
+    """What transcripts are cut into: ten words are sooner learnt than how they are spelt."""
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
