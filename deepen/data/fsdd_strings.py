@@ -61,6 +61,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     rows: list[np.ndarray] = []
     texts: list[str] = []
     splits: list[str] = []
+    origins: list[str] = []
     for part in ("train", "validation", "test"):
         count = config.strings if part == "train" else HELD_OUT
         usable = [number for number in range(len(found)) if given[number] == part]
@@ -69,6 +70,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             rows.append(row)
             texts.append(text)
             splits.append(part)
+            origins.append(f"{part} string {number}")
     digest = hashlib.sha256(f"{heard.digest} {config.strings} {told}".encode())
     seconds = sum(map(len, rows)) / heard.rate / 60
     made = Heard(rows, list(range(len(rows))), heard.rate, digest.hexdigest())
@@ -76,7 +78,6 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         f"{len(rows):,} strings of {FEWEST} to {MOST} digits, {seconds:,.0f} min in all, joined from {len(found):,} recordings.",
         told,
     ]
-    origins = [f"{part} string {number}" for number, part in enumerate(splits)]
     return sounds.transcripts("fsdd-strings", made, texts, config, seed, origins=origins, given=np.array(splits))
 
 

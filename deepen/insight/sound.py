@@ -14,7 +14,7 @@ from deepen.data.dataset import Columns, Dataset
 from deepen.data.loader import Augmentation
 from deepen.data.paired import read_back
 from deepen.data.sound import FILL, HOP, SoundPreprocess, band_hertz
-from deepen.insight.ink import number, picture, shorten, svg, text
+from deepen.insight.ink import number, picture, shorten, svg, text, text_width
 from deepen.randomness import generator
 from deepen.spec import PAD, Category
 from deepen.tasks.base import Rows
@@ -120,9 +120,15 @@ def _heard(title: str, dataset: Dataset, chosen: list[int], module: nn.Module) -
         moments = [
             moment for moment, token in enumerate(path) if token != PAD and path[max(0, moment - 1) : moment] != [token]
         ]
+        ends, raised = 0.0, False
         for moment in moments:
             letter = preprocess.words.decode([path[moment]]).replace(" ", "␣")
-            parts.append(text(x + (moment + 0.5) / len(path) * wide, y - 6, letter, "mid"))
+            middle = x + (moment + 0.5) / len(path) * wide
+            raised = (
+                middle - text_width(letter) / 2 < ends and not raised
+            )  # over its neighbour, where there is no room beside
+            ends = middle + text_width(letter) / 2
+            parts.append(text(middle, y - (18 if raised else 6), letter, "mid"))
         said = read_back(batch["reference"][0])
         heard = str(preprocess.worded({"tokens": [path[moment] for moment in moments]})["text"])
         for line, (kind, words) in enumerate((("said", said), ("written", heard))):
