@@ -125,7 +125,7 @@ def _heard(title: str, dataset: Dataset, chosen: list[int], module: nn.Module) -
             letter = preprocess.words.decode([path[moment]]).replace(" ", "␣")
             middle = x + (moment + 0.5) / len(path) * wide
             raised = (
-                middle - text_width(letter) / 2 < ends and not raised
+                middle - text_width(letter) / 2 < ends + 6 and not raised
             )  # over its neighbour, where there is no room beside
             ends = middle + text_width(letter) / 2
             parts.append(text(middle, y - (18 if raised else 6), letter, "mid"))
