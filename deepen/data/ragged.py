@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepen.data.dataset import Flat
+from deepen.data.dataset import Columns, Flat
 from deepen.spec import PAD
 
 PILE = 50
@@ -119,6 +119,15 @@ class Ragged(Flat):
         sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(words, dtype=np.uint64)])
         hashes = sums[starts[1:]] - sums[starts[:-1]]
         return (hashes ^ lengths.astype(np.uint64)) * np.uint64(0xBF58476D1CE4E5B9)
+
+
+def by_length(columns: Columns) -> tuple[Columns, Tensor | None]:
+    """The rows from short to long, so that next to nothing is computed on what fills batches up, and for each row of `columns`
+    where it stands among them, int64 [N]; rows of equal length stay as they are."""
+    if not isinstance(columns, Ragged):
+        return columns, None
+    order = columns.lengths.cpu().argsort(stable=True)
+    return columns.subset(order), order.argsort()
 
 
 def string(rows: Sequence[Any], fill: int = PAD, dtype: Any = np.int32) -> Strung:

@@ -8,6 +8,7 @@ from torch import nn
 from deepen.data.dataset import Columns
 from deepen.data.loader import in_order
 from deepen.data.preprocess import Preprocess
+from deepen.data.ragged import by_length
 from deepen.engine import mode
 from deepen.tasks.base import Rows, Task
 
@@ -28,9 +29,11 @@ def score(
 ) -> Rows:
     """The rows of `task.score` for all samples of a split, on the CPU."""
     size = batch_size or min(BATCH, max(LEAST, NUMBERS // max(1, columns.widest)))
+    seen, places = by_length(columns)
     with mode.evaluating(model):
         parts = [
             {name: rows.cpu() for name, rows in task.score(model, batch).items()}
-            for batch in in_order(columns, preprocess, batch_size=size, device=device)
+            for batch in in_order(seen, preprocess, batch_size=size, device=device)
         ]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    together = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return together if places is None else {name: rows[places] for name, rows in together.items()}

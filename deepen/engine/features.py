@@ -29,7 +29,7 @@ from deepen.data.loader import in_order
 from deepen.data.places import cache_folder
 from deepen.data.preprocess import Preprocess
 from deepen.data.progress import report
-from deepen.data.ragged import Ragged
+from deepen.data.ragged import by_length
 from deepen.engine import mode
 from deepen.engine.checkpoint import DamageError, verify, write_folder
 from deepen.engine.device import describe
@@ -119,8 +119,7 @@ def _split(
 
 def _computed(network: Headed, columns: Columns, preprocess: Preprocess, device: torch.device) -> Tensor:
     features, done = None, 0
-    order = columns.lengths.cpu().argsort(stable=True) if isinstance(columns, Ragged) else None
-    seen = columns if order is None else columns.subset(order)  # next to nothing is computed on what fills up
+    seen, places = by_length(columns)
     for batch in in_order(seen, preprocess, batch_size=BATCH, device=device):
         answered = _answer(network, batch["input"])
         if features is None:
@@ -129,7 +128,7 @@ def _computed(network: Headed, columns: Columns, preprocess: Preprocess, device:
         done += len(answered)
         report("computing features", done, len(columns))
     assert features is not None, "a split that is learnt from has a sample"
-    return features if order is None else features[order.argsort()]
+    return features if places is None else features[places]
 
 
 @torch.no_grad()

@@ -174,5 +174,5 @@ def test_published_texts_are_as_published() -> None:
     assert plays.spec.input.vocabulary - len(tokenizer.SPECIAL) == 65
     assert len(plays.train.flat) + len(plays.validation.flat) == 1_115_394
     assert find_source(f"{os.environ['DEEPEN_DATA']}/text/zh_waimai/waimai_10k.csv")[0].name == "text-table"
-    for other in ("titanic.csv", "iris.csv", "california_housing.csv", "adult-train.csv.gz", "airline-passengers.csv"):
+    for other in ("titanic.csv", "iris.csv", "california_housing.csv", "adult-train.csv.gz"):
         assert find_source(f"{os.environ['DEEPEN_DATA']}/tabular/{other}")[0].name == "tables", other
