@@ -53,9 +53,6 @@ METRICS = {
     "words that were said; 0 is best.",
     "character_error_rate": "The same, counted in characters.",
     "exact": "The share of recordings that were written without a mistake.",
-    "bleu": "How many runs of one to four words of a translation stand in the reference, in small letters and cut into words as papers "
-    "do; 100 is the reference itself.",
-    "sacrebleu": "BLEU as the program sacrebleu counts it: capitals count, and signs stand apart.",
     "bleu": "How many runs of one to four words of a translation stand in the reference, in small letters, cut into words as in "
     "papers; 100 is the reference itself.",
     "sacrebleu": "BLEU as the program sacrebleu counts it: capitals count, and signs stand apart.",
@@ -71,7 +68,7 @@ OF_TOKENS = {
 OF_LABELS = {
     "accuracy": "The share of words whose label was named rightly.",
     "unseen_accuracy": "The same over the words that no training sentence has.",
-    "macro_f1": "The mean over the labels of the F1 score, which asks both that a label is found and that it is not said in vain; "
+    "macro_f1": "The mean over the labels of the F1 score, which asks that a label is found and that it is not said in vain; "
     "1 is best.",
     "f1": "The harmonic mean of precision and recall: 1 is best. Only what is found whole, and of the right kind, counts.",
     "precision": "Of what was said to be there, the share that is, from its first to its last word.",
@@ -114,10 +111,10 @@ PICTURES = {
     "of it can be trusted.",
     "forecasts": "Grey is what was and what came. For each a window of middling error on the left, the worst on the right: is it "
     "the model that is wrong, or did something happen that nothing announced?",
-    "ahead": "How the error grows the further ahead it is. Where it does not stay below both dashed lines, that far ahead nothing "
+    "ahead": "How the error grows the further ahead it is. Where it is not below both dashed lines, that far ahead nothing "
     "was learnt.",
-    "attention": "What a place of a text takes from other places, the stronger the colour the more. Heads differ: one looks at the "
-    "word before, another at full stops, another at what a word goes with. It shows what the layers do, which is not always why "
+    "attention": "What a place of a text takes from other places, the stronger the colour the more. Heads differ: one looks at "
+    "the word before, another at full stops, another at what a word goes with. It shows what the layers do, not always why "
     "the answer is what it is.",
     "looks": "Before each token of the reference the model looked where the row is strong: words that mean the same, mostly.",
     "sweep": "Each rate was tried for a few steps; the best lies where the loss falls fastest, before it explodes.",
@@ -213,7 +210,9 @@ def headline(
             else f" held back; naming the commonest everywhere gives {percent(base['miou'])}."
         )
     if isinstance(output, Tokens) and {"accuracy", "perplexity"} <= score.keys():
-        said = f"Names {percent(score['accuracy'])} of the tokens that {'are hidden' if output.hidden else 'come next'}, "
+        said = (
+            f"Names {percent(score['accuracy'])} of the tokens that {'are hidden' if output.hidden else 'come next'}, "
+        )
         said += f"torn between {number(score['perplexity'], 3)} of them on average"
         if "accuracy" not in base or "perplexity" not in base:
             return f"{said}."
@@ -224,12 +223,16 @@ def headline(
     if isinstance(output, Labels) and "accuracy" in score:
         by, each = "f1" if "f1" in score else "accuracy", several(samples, "sentence")
         said = f"Labels words, {output.width} labels: {words(by)} {shown(by, score[by])} on {each} held back"
-        often = "" if by not in base else f"; giving each word the label that it mostly has reaches {shown(by, base[by])}"
+        often = (
+            "" if by not in base else f"; giving each word the label that it mostly has reaches {shown(by, base[by])}"
+        )
         return f"{said}{often}."
     if "word_error_rate" in score:
         rate = shown("word_error_rate", score["word_error_rate"])
         whole = f"; {percent(score['exact'])} are written without a mistake" if "exact" in score else ""
-        return f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
+        return (
+            f"Writes what is said: {rate} of the words are wrong, in {several(samples, 'recording')} held back{whole}."
+        )
     if "bleu" in score:
         said = f"Answers texts with texts: BLEU {number(score['bleu'], 3)} on {held_out}"
         return said + (f"; giving the text back as it is reaches {number(base['bleu'], 2)}." if "bleu" in base else ".")
