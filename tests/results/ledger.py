@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -54,7 +55,8 @@ class Measured:
 def record(row: Measured) -> None:
     """Keep the row and write the page anew."""
     row.date = datetime.now(UTC).strftime("%Y-%m-%d")
-    row.machine = f"{processor()}, 2 threads, Deepen {VERSION}"
+    threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count())
+    row.machine = f"{processor()}, {threads} thread{'s' * (threads != '1')}, Deepen {VERSION}"
     rows = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
     rows[row.name] = asdict(row)
     STORE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
