@@ -245,3 +245,32 @@ def test_files_of_llama2c_that_are_not_whole(tmp_path: Path, places: dict[str, P
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(Problem, match="cannot be read as a file of torch"):
         prepare(str(places["other"]), None, None, taken)
+
+
+@pytest.mark.parametrize("model", ["textcnn", "lstm", "bag"])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_tells_one_thing_of_a_text_tells_another(
+    places: dict[str, Path], tmp_path: Path, model: str, mode: str
+) -> None:
+    small = {"model.embedding": 8} | {"lstm": {"model.width": 8}, "bag": {"model.pairs": 50}}.get(model, {})
+    first = deepen.train(
+        places["reviews"], model=model, runs=tmp_path / "first", **SETTINGS | small | {"fit.epochs": 1}
+    )
+    run = train(tmp_path, first.path, places["reviews"], **MODES[mode])
+    given, begun, ended = shipped(first), started(run), shipped(run)
+    assert run.recipe.model_name == model
+    body = [name for name in begun if not name.startswith("head.")]
+    assert all(torch.equal(given[name], begun[name]) for name in body)
+    assert all(torch.equal(ended[name], begun[name]) for name in body) == (mode == "head")
+    assert not torch.equal(ended["head.weight"], begun["head.weight"])
+    whole = run.evaluate(split="validation").metrics["accuracy"]
+    assert whole == pytest.approx(run.best["value"], abs=1e-6)
+
+
+def test_kept_features_are_those_of_the_network_as_it_is_set(places: dict[str, Path], tmp_path: Path) -> None:
+    """Two heads and four have weights of one form, and make something else of a text."""
+    for heads in (2, 4):
+        named = {"transfer": "head", "task.goal": "log_loss", "model.heads": heads}
+        run = train(tmp_path, places["bert"], places["reviews"], **named)
+        whole = run.evaluate(split="validation").metrics["log_loss"]
+        assert whole == pytest.approx(run.best["value"], abs=1e-5)

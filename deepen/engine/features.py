@@ -45,6 +45,8 @@ MOST_KEPT_BYTES = 8 * 2**30
 """Of the whole cache; entries that were not used for longest make room."""
 ABANDONED_SECONDS = 86_400
 FILE = "features.safetensors"
+PLAIN = (bool, int, float, str, tuple, type(None))
+"""Kinds of values that a module is set to; what it keeps beside them it has from its inputs."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +144,25 @@ def _digest_of(network: Headed, preprocess: Preprocess, device: torch.device) ->
     """Of everything but the pictures. Threads and processor decide in which order products are added up."""
     answering = {id(value) for value in network.head.state_dict(keep_vars=True).values()}
     weights = {k: v for k, v in network.state_dict(keep_vars=True).items() if id(v) not in answering}
-    layers = [repr(module) for name, module in network.named_children() if name != network.head_name]
-    known = [VERSION, preprocessing.dump(preprocess), type(network).__name__, network.head_name, layers]
+    known = [VERSION, preprocessing.dump(preprocess), network.head_name, _settings_of(network)]
     known += [DEEPEN, _written(type(network)), torch.__version__, describe(device)]
     digest = hashlib.sha256(json.dumps(known).encode())
     for name, value in weights.items():
         digest.update(name.encode())
         digest.update(_bytes(value))
     return digest.digest()
+
+
+def _settings_of(network: Headed) -> list[list[str]]:
+    """What each module of the body is set to beside its weights: heads of an attention, strides, how places are pooled."""
+    told = []
+    for name, module in network.named_modules():
+        if not f"{name}.".startswith(f"{network.head_name}."):
+            plain = {
+                key: value for key, value in vars(module).items() if isinstance(value, PLAIN) and key != "training"
+            }
+            told.append([name, type(module).__qualname__, repr(sorted(plain.items()))])
+    return told
 
 
 def _written(kind: type) -> str:

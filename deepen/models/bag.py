@@ -11,6 +11,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from deepen.nn.headed import Headed
 from deepen.nn.suits import answers, positive, share, texts
 from deepen.nn.words import Words
 from deepen.spec import PAD, Spec
@@ -34,8 +35,10 @@ class Config:
 
 
 @final
-class Bag(nn.Module):
+class Bag(Headed):
     """Tokens int64 [B, L] -> [B, width_out]."""
+
+    head_name = "head"
 
     def __init__(self, vocabulary: int, width_out: int, config: Config) -> None:
         super().__init__()
@@ -46,13 +49,17 @@ class Bag(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.body(input))
+        return answer
+
+    def body(self, input: Tensor) -> Tensor:
         total, count = self.words(input).sum(1), (input != PAD).sum(1, keepdim=True)
         if self.pairs is not None:
             hashed = hashes(input, self.pairs.table.num_embeddings - 1)
             total = total + self.pairs(hashed).sum(1)
             count = count + (hashed != PAD).sum(1, keepdim=True)
-        answer: Tensor = self.head(self.dropout(total / count.clamp(min=1)))
-        return answer
+        mean: Tensor = self.dropout(total / count.clamp(min=1))
+        return mean
 
 
 def hashes(tokens: Tensor, places: int) -> Tensor:

@@ -13,6 +13,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from deepen.nn.headed import Headed
 from deepen.nn.pooling import Pool, Pooling
 from deepen.nn.recurrent import Cell, Recurrent
 from deepen.nn.standing import places, standing
@@ -55,9 +56,11 @@ class Config:
 
 
 @final
-class RNN(nn.Module):
+class RNN(Headed):
     """Tokens int64 [B, L], or segments of a series, float32 [B, L, C] -> [B, width_out]. `words` makes vectors of them. With
     `each` every place has an answer of its own: [B, L, width_out]."""
+
+    head_name = "head"
 
     def __init__(self, words: nn.Module, width_out: int, config: Config, *, each: bool = False) -> None:
         super().__init__()
@@ -73,13 +76,17 @@ class RNN(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.body(input))
+        return answer
+
+    def body(self, input: Tensor) -> Tensor:
         there = input != PAD if input.dim() == 2 else input.new_ones(input.shape[:2], dtype=torch.bool)
         lengths = there.sum(1)
         x = self.words(input)
         for layer in self.layers:
             x = layer(self.dropout(x), lengths)
-        answer: Tensor = self.head(self.dropout(x if self.pool is None else self.pool(x, there)))
-        return answer
+        seen: Tensor = self.dropout(x if self.pool is None else self.pool(x, there))
+        return seen
 
 
 @final

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepen.errors import Misuse
+from deepen.nn.headed import Headed
 from deepen.nn.suits import answers, positive, share, texts
 from deepen.nn.words import Words
 from deepen.spec import PAD, Spec
@@ -34,8 +35,10 @@ class Config:
 
 
 @final
-class TextCNN(nn.Module):
+class TextCNN(Headed):
     """Tokens int64 [B, L] -> [B, width_out]."""
+
+    head_name = "head"
 
     def __init__(self, vocabulary: int, width_out: int, config: Config) -> None:
         super().__init__()
@@ -50,6 +53,10 @@ class TextCNN(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.body(input))
+        return answer
+
+    def body(self, input: Tensor) -> Tensor:
         x = self.words(input).transpose(1, 2)
         lengths = (input != PAD).sum(1, keepdim=True)
         found = []
@@ -58,8 +65,8 @@ class TextCNN(nn.Module):
             places = torch.arange(maps.shape[2], device=x.device)
             beyond = places >= lengths + width - 1  # sees nothing of the text: not even how far it reaches
             found.append(maps.masked_fill(beyond.unsqueeze(1), 0).amax(2))
-        answer: Tensor = self.head(self.dropout(torch.cat(found, dim=1)))
-        return answer
+        strongest: Tensor = self.dropout(torch.cat(found, dim=1))
+        return strongest
 
 
 def build(spec: Spec, config: Config) -> TextCNN:

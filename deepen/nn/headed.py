@@ -22,4 +22,9 @@ class Headed(nn.Module, ABC):
     @final
     @property
     def head(self) -> nn.Module:
-        return self.get_submodule(self.head_name)
+        module: nn.Module = self
+        for name in self.head_name.split(
+            "."
+        ):  # not by attribute, which for a part that is called head would be this one
+            module = dict(module.named_children())[name]
+        return module
