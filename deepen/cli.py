@@ -44,7 +44,8 @@ def train(
     time: Annotated[str | None, Parameter(help="Column to split by in order: the newest rows test.")] = None,
     skip_bad: Annotated[bool, Parameter(negative="", help="Go on without files that cannot be read.")] = False,
     pretrained: Annotated[
-        str | None, Parameter(help="Weights to start from: imagenet, minilm, hf:owner/name, a file of weights, or a run.")
+        str | None,
+        Parameter(help="Weights to start from: imagenet, minilm, hf:owner/name, a file of weights, or a run."),
     ] = None,
     allow_partial: Annotated[
         bool, Parameter(negative="", help="Take weights over that hold less than 95 % of the network.")
@@ -227,6 +228,9 @@ def generate(
         "stop": stop,
     }
     if isinstance(model.task, Writes) or any(value is not None for value in asked.values()):
+        for option, value in (("count", count), ("size", size)):
+            if value is not None:
+                raise Misuse(f"--{option} {value} is for pictures, and a text is written once: leave it out.")
         return write(console, model, pictures, seed, asked)
     if pictures:
         if count is not None:

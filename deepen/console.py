@@ -247,6 +247,11 @@ class Console:
         """An input that cannot be used, as the error of a command is told."""
         print(f"deepen: {visible(reason)}", file=sys.stderr)
 
+    def wrote(self, tokens: int, seconds: float, speed: float) -> None:
+        """How fast a text was written: beside it, so that who keeps what was written keeps that alone."""
+        said = f"{tokens:,} tokens in {seconds:.1f} s, {speed:,.0f} a second: what was read is kept (key/value cache)"
+        print(said, file=sys.stderr)
+
     def smaller(self, pictures: Sequence[Mapping[str, Any]]) -> None:
         """That pictures were made smaller, though it was not asked for."""
         first, more = pictures[0], len(pictures) - 1
@@ -437,7 +442,9 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
     if "tags" in prediction:
         return [str(prediction["input"]), _tagged(prediction)]
     if "hidden" in prediction:
-        found = [", ".join(f"{name} {share(chance)}" for name, chance in one["top"][:3]) for one in prediction["hidden"]]
+        found = [
+            ", ".join(f"{name} {share(chance)}" for name, chance in one["top"][:3]) for one in prediction["hidden"]
+        ]
         nothing = "nothing is hidden: write <mask> where a word is to be found"
         return [str(prediction["input"]), prediction["text"], "; ".join(found) or nothing]
     told = {key: value for key, value in prediction.items() if key not in ("input", "top", "probability")}

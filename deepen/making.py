@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +57,23 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
     prompt = asked["prompt"] or ""
     chosen = {name: value for name, value in asked.items() if value is not None and name != "prompt"}
     writing = _checked(Writing(**{"temperature": TEMPERATURE, "seed": seed} | chosen))
-    started, pieces = time.perf_counter(), []
+    started, pieces, tokens = time.perf_counter(), [], 0
     console.part(safe(prompt, lines=True))
-    for piece in model.task.write(model.module, model.preprocess, prompt, writing):
+    writes = model.task.write(model.module, model.preprocess, prompt, writing)
+
+    def counted() -> Iterator[str]:
+        nonlocal tokens
+        tokens = yield from writes
+
+    for piece in counted():
         console.part(safe(piece, lines=True))
         pieces.append(piece)
     seconds = time.perf_counter() - started
     console.part("\n")
-    text = "".join(pieces)
-    return {"prompt": prompt, "text": text, "seed": seed, "seconds": seconds}
+    speed = tokens / seconds
+    console.wrote(tokens, seconds, speed)
+    told = {"prompt": prompt, "text": "".join(pieces), "seed": seed, "tokens": tokens}
+    return told | {"seconds": seconds, "tokens_per_second": speed}
 
 
 def _checked(writing: Writing) -> Writing:

@@ -75,3 +75,33 @@ def test_what_writes_does_not_answer(run: Run, call: Any, tmp_path: Path) -> Non
     done = call("predict", str(run.path), "the cat")
     assert done.code == 1
     assert "--prompt" in done.err
+
+
+def test_how_fast_it_wrote_is_told(run: Run, call: Any) -> None:
+    """Beside the text, so that what is kept of standard output is the text alone."""
+    words = ("generate", str(run.path), "--prompt", "the cat", "--tokens", "40")
+    done = call(*words, "--json")
+    assert done.json["tokens"] == 40
+    assert done.json["tokens_per_second"] == pytest.approx(40 / done.json["seconds"])
+    shown = call(*words)
+    assert "40 tokens in " in shown.err
+    assert "tokens in " not in shown.out
+    stopped = call(*words, "--temperature", "0", "--stop", "t", "--json")
+    assert 0 < stopped.json["tokens"] < 40
+
+
+@pytest.mark.parametrize("option", ["--count", "--size"])
+def test_what_is_for_pictures_is_refused(run: Run, call: Any, option: str) -> None:
+    done = call("generate", str(run.path), option, "3")
+    assert done.code == 2
+    assert f"{option} 3 is for pictures" in done.err
+
+
+def test_a_prompt_without_a_token_is_none(run: Run, tmp_path: Path, call: Any) -> None:
+    """A blank is no word."""
+    (tmp_path / "story.txt").write_text(TEXT, encoding="utf-8")
+    settings = {"data.tokens": "words", "data.length": 8, "model.layers": 1, "model.width": 16, "model.heads": 2}
+    worded = deepen.train(tmp_path / "story.txt", runs=tmp_path, plan="fp32", device="cpu", epochs=0, **settings)
+    done = call("generate", str(worded.path), "--prompt", "  ", "--tokens", "3", "--json")
+    assert done.code == 0, done.err
+    assert done.json["tokens"] == 3

@@ -14,7 +14,7 @@ concatenated), and a bootstrap is `measure` on resampled rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final, runtime_checkable
 
@@ -234,8 +234,10 @@ class Writes(ABC):
     """Something that continues texts."""
 
     @abstractmethod
-    def write(self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing) -> Iterator[str]:
-        """What follows the prompt, piece by piece."""
+    def write(
+        self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing
+    ) -> Generator[str, None, int]:
+        """What follows the prompt, piece by piece; at the end how many tokens were written."""
 
 
 class Transforms(ABC):

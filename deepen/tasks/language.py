@@ -7,7 +7,7 @@ pieces of words, `bits_per_character` is what may be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -137,7 +137,9 @@ class Language(Supervised, Weighted, Writes):
         return once(self, rows | {"nats": rows["plain_nats"], "hits": rows["plain_hits"]})
 
     @torch.inference_mode()
-    def write(self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing) -> Iterator[str]:
+    def write(
+        self, model: nn.Module, preprocess: Preprocess, prompt: str, writing: Writing
+    ) -> Generator[str, None, int]:
         assert isinstance(preprocess, TextPreprocess)
         if not isinstance(model, Continues):
             raise Problem(f"{type(model).__name__} cannot go on with a text: choose --model gpt.")
@@ -145,7 +147,7 @@ class Language(Supervised, Weighted, Writes):
         draws = torch.Generator(device=device).manual_seed(writing.seed)
         tokenizer = preprocess.tokenizer
         first = BEGIN if BEGIN in tokenizer.marks else UNKNOWN
-        held = [*preprocess.frame[0], *tokenizer.encode([prompt])[0].tolist()] if prompt else [first]
+        held = [*preprocess.frame[0], *tokenizer.encode([prompt])[0].tolist()] or [first]  # a blank may be no token
         tail = held[-SEAM:]
         seam = tokenizer.decode(tail)
         ends = [token for token in (BEGIN, END) if token in tokenizer.marks]
@@ -169,8 +171,9 @@ class Language(Supervised, Weighted, Writes):
                 yield sure[len(told) :]
                 told = sure
             if ended:
-                return
+                return len(written)
         yield until(tokenizer.decode([*tail, *written])[len(seam) :], writing.stop)[0][len(told) :]
+        return len(written)
 
 
 def until(text: str, stop: str | None) -> tuple[str, bool]:
