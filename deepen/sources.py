@@ -76,7 +76,15 @@ def _seen(path: Path) -> str:
 def without_pictures(entry: registry.Entry) -> bool:
     """Whether a reader is known to have no pictures before it has read anything."""
     module = entry.load()
-    without = (tables.Config, texts.Config, paired.Config, running.Config, series.Config, sounds.Config, labelled.Config)
+    without = (
+        tables.Config,
+        texts.Config,
+        paired.Config,
+        running.Config,
+        series.Config,
+        sounds.Config,
+        labelled.Config,
+    )
     return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
 
 
@@ -171,9 +179,12 @@ def natural_task(dataset: Dataset) -> str:
     if isinstance(spec.output, Nothing):
         fitting = [name for name, entry in registry.entries("task").items() if _takes(entry, spec)]
         unread = "".join(f" {one.text}" for one in dataset.findings if one.subject == UNREAD)
+        held, mend = "pictures", "lay them into class folders, <folder>/<class>/<picture>"
+        if isinstance(spec.input, Text):
+            held, mend = "texts", "give the table a column of answers"
         raise Problem(
-            f"This data has nothing to be answered beside its pictures: name what to learn from them with --as "
-            f"{' or --as '.join(fitting)}, or lay them into class folders, <folder>/<class>/<picture>.{unread}"
+            f"This data has nothing to be answered beside its {held}: name what to learn from them with --as "
+            f"{' or --as '.join(fitting)}, or {mend}.{unread}"
         )
     raise Misuse(f"No task suits {type(spec.output).__name__.lower()} by itself: name one with --as.")
 

@@ -18,7 +18,7 @@ from deepen.data.tables import joined, open_table
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 
-SUMMARY = "your texts: a table with a column of texts and one to learn (.csv .tsv .jsonl .parquet)"
+SUMMARY = "your texts: a table with a column of texts and, but for masked, one to learn (.csv .tsv .jsonl .parquet)"
 Config = texts.Config
 MOST_OTHERS = 2
 """Columns beside the text that a table of texts may have: what is to be learnt, and a number of the row."""
@@ -37,9 +37,9 @@ def recognise(source: str) -> str | None:
 
 
 def prose_of(table: RawTable) -> str | None:
-    """The one column of texts in a table that has next to nothing else, or None."""
+    """The one column of texts in a table that has next to nothing else, if anything, or None."""
     prose = [name for name, cells in table.columns.items() if texts.is_prose(cells[:SAMPLE])]
-    return prose[0] if len(prose) == 1 and 1 <= len(table.columns) - 1 <= MOST_OTHERS else None
+    return prose[0] if len(prose) == 1 and len(table.columns) - 1 <= MOST_OTHERS else None
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
@@ -76,19 +76,22 @@ def from_table(
     """A data set from a table that was read at `source`. `given` is the split of each row, where the data brings one."""
     column = _texts_of(table, config)
     others = [name for name in table.columns if name != column]
-    if not others:
-        raise Problem(f"{source} has only the column '{column}': there is nothing to learn from its texts.")
-    target, why = answers.choose(others, config.target)
-    cells = table.columns[target]
-    answer = answers.read(target, cells, config.answer, config.missing, notation_of(cells, config.missing))
-    kept = np.flatnonzero(~answer.missing)
-    findings = []
-    if dropped := len(cells) - len(kept):
-        text = f"{dropped:,} rows have no value in '{target}': they are left out."
-        findings.append(
-            Finding("warning", "missing-target", text, f"Fill the column '{target}', or remove these rows.")
+    answer, target, why, findings = None, "", ["No other column says anything of them."], []
+    kept = np.arange(len(table.lines))
+    if config.target is not None and not others:
+        raise Misuse(
+            f"data.target={config.target} cannot be learnt: {source} has only the column '{column}', its texts."
         )
-    answer.values = answer.values[kept]
+    if others:
+        target, why = answers.choose(others, config.target)
+        cells = table.columns[target]
+        answer = answers.read(target, cells, config.answer, config.missing, notation_of(cells, config.missing))
+        kept = np.flatnonzero(~answer.missing)
+        if dropped := len(cells) - len(kept):
+            text = f"{dropped:,} rows have no value in '{target}': they are left out."
+            mend = f"Fill the column '{target}', or remove these rows."
+            findings.append(Finding("warning", "missing-target", text, mend))
+        answer.values = answer.values[kept]
     dataset = texts.build(
         name,
         [table.columns[column][row] or "" for row in kept.tolist()],
@@ -116,6 +119,8 @@ def _texts_of(table: RawTable, config: Any) -> str:
             raise Misuse(f"data.text={config.text} names no column.{hint} Columns: {', '.join(table.columns)}.")
         return str(config.text)
     sizes = {
-        name: sum(len(cell or "") for cell in cells) for name, cells in table.columns.items() if name != config.target
+        name: sum(len(cell or "") for cell in cells)
+        for name, cells in table.columns.items()
+        if name != config.target or len(table.columns) == 1
     }
     return max(sizes, key=lambda name: sizes[name])

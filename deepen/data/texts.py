@@ -16,7 +16,7 @@ from deepen.data.sentences import TextPreprocess
 from deepen.data.splits import split
 from deepen.errors import Misuse
 from deepen.recipe import Data
-from deepen.spec import Category, Quantity, Spec, Text
+from deepen.spec import Category, Nothing, Quantity, Spec, Text
 
 SPACELESS = (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x0E00, 0x0E7F), (0xF900, 0xFAFF)
 """Ranges of scripts that are written without spaces."""
@@ -58,7 +58,7 @@ class Config(Data):
 def build(
     name: str,
     texts: Sequence[str],
-    answer: answers.Answer,
+    answer: answers.Answer | None,
     target: str,
     options: Data,
     seed: int,
@@ -72,14 +72,12 @@ def build(
     bad: Sequence[Bad] = (),
     testing: str = "",
 ) -> Dataset:
-    """A data set of texts, each with its answer. `given` is the split of each text, where the data brings one; `whole` says
-    that a file holds one text."""
+    """A data set of texts, each with its answer to what `target` asks; None where nothing is asked. `given` is the split of each
+    text, where the data brings one; `whole` says that a file holds one text."""
     config = options if isinstance(options, Config) else Config(**vars(options))
-    for key, least in (("vocabulary", len(tokenizer.SPECIAL) + 1), ("length", 1)):
-        value = getattr(config, key)
-        if value is not None and value < least:
-            raise Misuse(f"data.{key}={value} is not usable: expected {least} or more.")
-    values, names = answer.values, answer.names
+    if config.length is not None and config.length < 1:
+        raise Misuse(f"data.length={config.length} is not usable: expected 1 or more.")
+    values, names = (None, None) if answer is None else (answer.values, answer.names)
     parts, why = split(
         len(texts),
         config,
@@ -102,21 +100,22 @@ def build(
     lengths = np.array([len(row) + framing for row in fitted.encode(learnt)])
     length = config.length or int(min(max(1, lengths.max(initial=1)), LONGEST))
     preprocess = TextPreprocess(fitted, length, column, config.encoding, whole)
-    output: Category | Quantity
-    if names is not None:
-        output, goal = Category(names), torch.from_numpy(values)
-    else:
+    output: Category | Quantity | Nothing = Nothing()
+    goals = {}
+    if values is not None and names is not None:
+        output, goals["target"] = Category(names), torch.from_numpy(values)
+    elif values is not None:
         of_train = values[parts["train"]]
         scale = float(of_train.std())
         output = Quantity((target,), (float(of_train.mean()),), (scale if scale > 0 else 1.0,))
-        goal = torch.from_numpy(values.astype(np.float32))[:, None]
+        goals["target"] = torch.from_numpy(values.astype(np.float32))[:, None]
     made: dict[str, Ragged] = {}
     for part, index in parts.items():
         held = [texts[row] for row in index.tolist()]
-        made[part] = ragged(
-            preprocess.tokens(held), {"target": goal[torch.from_numpy(index)]}, [origins[row] for row in index.tolist()]
-        )
+        wanted = {name: goal[torch.from_numpy(index)] for name, goal in goals.items()}
+        made[part] = ragged(preprocess.tokens(held), wanted, [origins[row] for row in index.tolist()])
         made[part].texts = held
+    asked = answers.Answer(np.empty(0), None) if answer is None else answer
     told, findings = _told(fitted, lengths, length, made["train"])
     return Dataset(
         name=name,
@@ -126,9 +125,9 @@ def build(
         validation=made["validation"],
         test=Sealed(made["test"]) if len(made["test"]) else None,
         digest=digest,
-        facts=[*facts, *answer.facts, *told, *why],
+        facts=[*facts, *asked.facts, *told, *why],
         bad=list(bad),
-        findings=[*answer.findings, *findings],
+        findings=[*asked.findings, *findings],
         testing=testing,
     )
 

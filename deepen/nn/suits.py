@@ -5,13 +5,15 @@ from __future__ import annotations
 from deepen.errors import Misuse, Problem
 from deepen.spec import Audio, Boxes, Category, Horizon, Image, Labels, Mask, Sentence, Series, Spec, Text, Tokens
 
-FOR_TEXTS = "bag, textcnn or lstm"
+FOR_TEXTS = "bag, textcnn, lstm or transformer"
 """Models that say one thing of a text."""
 FOR_LABELS = "lstm or transformer"
 """Models that say one thing of each place of a text."""
 FOR_SOUND = "sound-cnn or sound-gru"
-FOR_SERIES = "rlinear, patchtst or lstm"
+FOR_SERIES = "dlinear, patchtst or lstm"
 """Models that go on with a series."""
+ONWARDS = "gpt or llama"
+"""Models that go on with a text."""
 BOTH_WAYS = "transformer or bert"
 """Models in which each place of a text sees all others."""
 MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Sentence: "sentences", Horizon: "forecasts"}
@@ -20,6 +22,8 @@ MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Senten
 
 def _for(spec: Spec) -> str:
     """Models for texts that suit what is asked of them."""
+    if isinstance(spec.output, Tokens):
+        return BOTH_WAYS if spec.output.hidden else ONWARDS
     return FOR_LABELS if isinstance(spec.output, Labels) else FOR_TEXTS
 
 
@@ -28,9 +32,11 @@ def answers(spec: Spec, model: str) -> int:
     than one answer for each sample is wanted."""
     asked = MANY.get(type(spec.output))
     if asked is not None:
-        better = f"choose --model {FOR_LABELS}." if isinstance(spec.output, Labels) else ""
-        better = better or f"choose a model that is for {asked}; `deepen list` has them."
-        raise Problem(f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: {better}")
+        suiting = _for(spec) if isinstance(spec.output, Labels | Tokens) else ""
+        better = (
+            f"choose --model {suiting}" if suiting else f"choose a model that is for {asked}; `deepen list` has them"
+        )
+        raise Problem(f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: {better}.")
     if spec.output.width < 1:
         raise Problem(
             f"Model '{model}' learns a target and this data has none: choose a model such as dcgan with --as gan."

@@ -114,7 +114,8 @@ class Masked(Supervised, Reads, Weighted):
         askable = truth >= len(SPECIAL)  # no padding, nothing unknown, no beginning and end
         count = askable.sum(1, keepdim=True)
         wanted = (count * self.config.share).round().long().clamp(min=1).minimum(count)
-        rank = draws[0].masked_fill(~askable, 2.0).argsort(1).argsort(1)
+        # Stable, so that of equal draws the same one comes first, whatever fills the text up.
+        rank = draws[0].masked_fill(~askable, 2.0).argsort(dim=1, stable=True).argsort(dim=1)
         asked = rank < wanted
         fate = draws[1]
         shown = truth.masked_fill(asked & (fate < HIDE), HIDDEN)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -206,3 +208,29 @@ def test_pictures_and_shares_out_of_range_are_refused() -> None:
     with pytest.raises(Misuse, match=r"task\.share"):
         masked.build(SPEC, masked.Config(share=1.0))
     assert not masked.natural(SPEC)
+
+
+def test_texts_without_an_answer_are_enough(tmp_path: Path, call: Any) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\n" + "".join(f"the cat {n} sat on the mat\n" for n in range(60)), encoding="utf-8")
+    words = ("train", str(source), "--runs", str(tmp_path / "runs"))
+    done = call(*words)
+    assert done.code == 1
+    assert "nothing to be answered beside its texts: name what to learn from them with --as masked" in done.err
+    done = call(*words, "target=text")
+    assert done.code == 2
+    assert "has only the column 'text', its texts" in done.err
+    small = ("model.layers=1", "model.width=8", "model.heads=2", "epochs=1", "plan=fp32")
+    done = call(*words, "--as", "masked", *small, "--json")
+    assert done.code == 0, done.err
+    done = call("evaluate", done.json["run"], "--json")
+    assert done.code == 0, done.err
+    assert done.json["samples"] == 12
+
+
+def test_who_answers_for_a_whole_text_is_told_who_fills_in(call: Any, tmp_path: Path) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\n" + "".join(f"the cat {n} sat on the mat\n" for n in range(60)), encoding="utf-8")
+    done = call("train", str(source), "--as", "masked", "--model", "bag", "--runs", str(tmp_path / "runs"))
+    assert done.code == 1
+    assert "choose --model transformer or bert" in done.err
