@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.spec import BEGIN, PAD
 
 Kind = Literal["characters", "words", "bpe", "wordpiece"]
@@ -126,7 +126,11 @@ class Pieces:
 
 
 def fit(kind: str, texts: Iterable[str], size: int) -> Characters | Pieces:
-    """A tokenizer of at most `size` tokens for texts like these. Raises `Problem` where they hold nothing."""
+    """A tokenizer of at most `size` tokens for texts like these. Raises `Problem` where they hold nothing, `Misuse` where so many
+    do not suffice."""
+    least = len(SPECIAL) + (256 if kind == "bpe" else 1)  # which begins with every byte
+    if size < least:
+        raise Misuse(f"data.vocabulary={size} is not usable: expected {least} or more.")
     made = Characters.fit(texts, size) if kind == "characters" else Pieces.fit(_known(kind), texts, size)
     if made.vocabulary == len(SPECIAL):
         raise Problem("The training texts hold no characters to learn from.")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from deepen.data import tokenizer
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.spec import PAD
 
 TEXTS = ["Hello world, it's fine!", "你好 世界。hello", "Émile ate 3 apples\x85 and 😀", "ไทย \u202eabc\u202c"]
@@ -63,3 +63,9 @@ def test_texts_that_read_like_marks_are_texts(kind: str) -> None:
         for mark in tokenizer.SPECIAL:
             found = one.encode([f"Hello {mark} world"])[0].tolist()
             assert not {PAD, tokenizer.BEGIN, tokenizer.END, tokenizer.HIDDEN} & set(found)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("characters", 3), ("words", 5), ("bpe", 200)])
+def test_fewer_tokens_than_any_text_takes_are_refused(kind: str, size: int) -> None:
+    with pytest.raises(Misuse, match=rf"data\.vocabulary={size} is not usable: expected \d+ or more"):
+        tokenizer.fit(kind, TEXTS, size)
