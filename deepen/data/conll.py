@@ -195,7 +195,8 @@ class _Reading:
             self.document += self.any_before
             return
         comment = line.startswith("#") and (self.form.universal or (not self.words and len(cells) != self.form.width))
-        if comment or (self.form.universal and re.search("[-.]", cells[0])):
+        numbered = NUMBERED.fullmatch(cells[0]) if self.form.universal else None
+        if comment or (numbered is not None and numbered[1]):
             return
         self.begun = self.begun or number
         problem = self._problem(cells)

@@ -145,7 +145,7 @@ def _fitted(learnt: Sequence[Sentence], config: Config, apart: bool) -> tuple[Ta
         raise Misuse(
             f"data.length={config.length} leaves no room between the {framing} tokens around a text: expected more."
         )
-    long = TaggedPreprocess(fitted, 1 << 30, joining(words), apart, config.encoding)
+    long = TaggedPreprocess(fitted, 1 << 30, joining(words), apart, config.encoding, config.words)
     lengths = np.array([len(rows[0].tokens) for rows in long.rows([one.words for one in learnt])])
     length = config.length or int(min(max(SHORTEST, lengths.max(initial=0)), LONGEST))
     return replace(long, length=length), lengths

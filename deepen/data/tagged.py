@@ -22,6 +22,8 @@ Config = labelled.Config
 TASK = "tag"
 ROLES = {**SPLITS, "testa": "validation", "testb": "test"}
 """What a word in the name of a file says of it; the last two are CoNLL-2003's."""
+LONG = 200
+"""Words that hardly one sentence has."""
 
 
 def recognise(source: str) -> str | None:
@@ -86,6 +88,10 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         every.bad += found.bad
         every.documents += found.documents
         given += [part] * len(found.sentences)
+    if len(every.sentences) == 1 and len(every.sentences[0].words) > LONG:
+        raise Problem(
+            f"All {len(every.sentences[0].words):,} words of {source} are one sentence: an empty line is expected behind each."
+        )
     return labelled.build(
         path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.is_file() else path.name,
         every.sentences,

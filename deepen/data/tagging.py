@@ -71,6 +71,8 @@ class TaggedPreprocess(Preprocess):
     """Whether a text is cut into words; else every character is one, but for blanks."""
     encoding: str | None = None
     """Of the files that were learnt from, if it was named; others are read in the same."""
+    words: str | None = None
+    """The column of the words in such files, if it was named."""
 
     kind = "tagged"
 
@@ -84,7 +86,7 @@ class TaggedPreprocess(Preprocess):
                     raise Problem(f"There is no file {source}.")
                 found += plain.read([source])
             elif conll.recognised(source):
-                held = conll.read(source, encoding=self.encoding, labelled=False)
+                held = conll.read(source, words=self.words, encoding=self.encoding, labelled=False)
                 found += [(one.origin, list(one.words)) for one in held.sentences]
             elif Path(source).suffix.lower() in (".json", ".jsonl"):
                 found += self._listed(source)
@@ -185,7 +187,7 @@ class TaggedPreprocess(Preprocess):
 
     def to_json(self) -> dict[str, Any]:
         rest = {"length": self.length, "inside": self.inside, "apart": self.apart, "encoding": self.encoding}
-        return {"tokenizer": self.tokenizer.to_json(), **rest}
+        return {"tokenizer": self.tokenizer.to_json(), **rest, "words": self.words}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TaggedPreprocess:

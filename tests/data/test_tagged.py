@@ -275,6 +275,29 @@ def test_words_of_files_are_answered_for(tmp_path: Path) -> None:
     assert read(["Anna " * 3000]) == [("Anna " * 3000, "Anna " * 3000)], "what is too long for a path is none"
 
 
+def test_the_column_of_the_words_travels_with_the_model(tmp_path: Path) -> None:
+    text = "".join(
+        f"{line.partition(' ')[2]} x {line.partition(' ')[0]}\n" if line else "\n" for line in names().split("\n")
+    )
+    dataset = load(write(tmp_path, "a.conll", text), words="3", column="1")
+    again = preprocess.restore(preprocess.dump(dataset.preprocess))
+    ((_, words),) = again.read([write(tmp_path, "b.conll", "O x Anna\nO x sees\n")])
+    assert words == ["Anna", "sees"]
+
+
+@pytest.mark.parametrize("line", ["3 in in ADP _ well-known _ 0.5 root _", "this-line is broken", "a.b"])
+def test_a_broken_line_of_universal_dependencies_is_never_left_out_quietly(tmp_path: Path, line: str) -> None:
+    lines = UNIVERSAL.split("\n")
+    lines.insert(3, line)
+    with pytest.raises(Problem, match="line 4: expected 10 columns between tabs"):
+        conll.read(write(tmp_path, "a.conllu", "\n".join(lines)))
+
+
+def test_words_without_empty_lines_between_sentences_are_told(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"All 250 words .* are one sentence: an empty line is expected"):
+        load(write(tmp_path, "a.conll", names(50).replace("\n\n", "\n")))
+
+
 def test_what_came_by_standard_input_is_text_unless_a_column_says_otherwise(tmp_path: Path) -> None:
     read = load(write(tmp_path, "a.conll", names())).preprocess.read
     piped = write(tmp_path, "standard-input.csv", "Anna, Bo, Oslo.\nBo, too\n")
