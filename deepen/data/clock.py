@@ -19,6 +19,9 @@ import numpy as np
 from deepen.data.cells import ORDERS, days, is_missing, numbers
 
 DAY = 86_400
+ZONE = re.compile(r":\d{2}(?:[.,]\d+)?\s*(?:Z|UTC|([+-])(\d{2}):?(\d{2}))")
+PART = re.compile(r":\d{2}[.,]0*[1-9]")
+"""Of a second, which is not read."""
 WITHOUT_DAY = re.compile(r"\d{4}[-/.]\d{1,2}")
 BEFORE = np.datetime64("0001-01-01", "D")
 LAST = 31
@@ -41,18 +44,26 @@ class Moments:
     dates: bool
     months: bool = False
     """Whether they name months without a day, as in 1949-01."""
+    utc: bool = False
+    """Whether they are of UTC, since what was written says how far its clock is ahead of it, and that differs."""
 
 
-def read(cells: Sequence[Any], *, plain: bool = False) -> Moments | None:
-    """A column as times, None where it is none. With `plain`, numbers are times too."""
+def read(cells: Sequence[Any], *, plain: bool = False, utc: bool = False) -> Moments | None:
+    """A column as times, None where it is none. With `plain`, numbers are times too.
+
+    Clocks are read as they stand, but where they say of different zones (summer and winter), or with `utc`: then as UTC.
+    """
     if not cells or any(is_missing(cell) for cell in cells):
         return None
     fitting: list[Moments] = []
+    zones = _zones(cells)
+    utc = len(zones) > 0 and (utc or len(np.unique(zones)) > 1)
+    ahead = zones if utc else 0.0
     for order in ORDERS:
         found, wrong = days(cells, order)
         if not wrong:
             bare = all(isinstance(cell, str) and WITHOUT_DAY.fullmatch(cell.strip()) for cell in cells)
-            fitting.append(Moments(np.round((found[:, 0] - 1) * DAY), dates=True, months=bare))
+            fitting.append(Moments(np.round((found[:, 0] - 1) * DAY) - ahead, dates=True, months=bare, utc=utc))
     # 03.04.2024 may be of March or of April: where time does not jump about, and takes the shortest, is what is meant.
     if fitting:
         return min(fitting, key=lambda one: (not direction(one.values), float(np.ptp(one.values))))
@@ -60,6 +71,18 @@ def read(cells: Sequence[Any], *, plain: bool = False) -> Moments | None:
         values, wrong = numbers(cells)
         return None if wrong or not np.isfinite(values).all() else Moments(values, dates=False)
     return None
+
+
+def _zones(cells: Sequence[Any]) -> np.ndarray:
+    """Seconds by which the clock of each cell is ahead of UTC, float64 [N]; empty where not all cells say so."""
+    found = []
+    for cell in cells:
+        said = ZONE.search(cell) if isinstance(cell, str) else None
+        if said is None:
+            return np.empty(0)
+        sign, hours, minutes = said.groups(default="0")
+        found.append((3600.0 * int(hours) + 60.0 * int(minutes)) * (-1 if sign == "-" else 1))
+    return np.array(found)
 
 
 def direction(values: np.ndarray) -> int:
@@ -78,6 +101,8 @@ class Clock:
     """Seconds, or days, since the beginning of year 1; months since year 0; or a number."""
     day: int = 0
     """months: the day on which each moment lies, 0 where only months are named."""
+    utc: bool = False
+    """Whether the times of a table are brought to UTC, by what each says of its zone."""
 
     def places(self, moments: Moments) -> np.ndarray:
         """The number of each moment, float64 [N]: not whole where a time lies between two of them."""
@@ -96,7 +121,8 @@ class Clock:
             return str(np.busday_offset(BEFORE, int(at), roll="forward"))
         moment = datetime(1, 1, 1) + timedelta(seconds=at)
         whole_days = self.step % DAY == 0 and self.start % DAY == 0
-        return moment.date().isoformat() if whole_days else moment.isoformat(sep=" ")
+        said = moment.date().isoformat() if whole_days else moment.isoformat(sep=" ")
+        return f"{said}+00:00" if self.utc and not whole_days else said
 
     @property
     def spacing(self) -> str:
@@ -140,7 +166,7 @@ def fit(moments: Moments) -> Clock:
         if moments.dates and (steps % usual).any():
             # Where a gap hides half of a step, the step is what goes into all of them.
             step = float(math.gcd(*(int(size) for size in sizes)))
-        clock = Clock(unit, step, float(numbered[0]), day)
+        clock = Clock(unit, step, float(numbered[0]), day, moments.utc)
         places = clock.places(moments)
         odd = np.flatnonzero(places % 1)
         moments_in_all = places[-1] + 1

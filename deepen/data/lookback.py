@@ -101,8 +101,8 @@ class SeriesPreprocess(Preprocess):
                 raise Problem(f"{source} has no column '{name}'.{did_you_mean(name, list(table.columns))}")
         values = np.stack([self._numbers(name, table) for name in self.names], axis=1)
         if self.time is None:
-            return Past(values[-self.length :], name=source)
-        moments = read(table.columns[self.time], plain=self.clock.unit == "numbers")
+            return Past(values[-(self.length + self.fill) :], name=source)
+        moments = read(table.columns[self.time], plain=self.clock.unit == "numbers", utc=self.clock.utc)
         if moments is None:
             raise Problem(f"{source}: column '{self.time}' holds a cell that is no time, or none.")
         order = np.argsort(moments.values, kind="stable")

@@ -95,6 +95,10 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     else:
         moments = clocks.read(table.columns[time], plain=True)
         assert moments is not None
+        if len(moments.values) < 3:
+            raise Problem(
+                f"{source} holds {len(moments.values)} of the 3 moments that a series has at least: give a longer one."
+            )
         order, told = _order(source, table, time, moments.values)
         findings += told
         moments, values = replace(moments, values=moments.values[order]), values[order]
@@ -106,7 +110,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
                 f"{AS_ROWS}."
             ) from None
         values = onto_grid(values, clock.places(moments))
-        facts = [*facts, f"The times stand in '{time}'."]
+        facts = [*facts, f"The times stand in '{time}'{', and are brought to UTC' if moments.utc else ''}."]
     return series.build(
         path.name.removesuffix(".gz").rsplit(".", 1)[0],
         values,
@@ -141,7 +145,21 @@ def _time_of(source: str, table: RawTable, named: str | None) -> tuple[str | Non
     almost = [name for name, cells in table.columns.items() if _is_time(cells)]
     if almost:
         raise Problem(f"{source}: '{almost[0]}' looks like the times of a series, but {_no_time(table, almost[0])}.")
+    counting = [name for name, cells in table.columns.items() if _counts(cells)]
+    if len(counting) == 1 and len(table.columns) > 1:
+        return counting[0], [
+            f"'{counting[0]}' goes on by the same number from row to row, as times do (data.time=COLUMN)."
+        ]
     return None, ["No column holds times: rows are taken to follow each other at equal distances, as they stand."]
+
+
+def _counts(cells: Sequence[Any]) -> bool:
+    """Whether a column holds numbers at equal distances from row to row: a year, a second of a recording, a number of the row."""
+    values, wrong = numbers(cells)
+    if wrong or len(values) < 3:
+        return False
+    steps = np.diff(values)
+    return bool(np.isfinite(values).all() and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0.0))
 
 
 def _no_time(table: RawTable, name: str) -> str:
@@ -161,6 +179,12 @@ def _order(source: str, table: RawTable, time: str, values: np.ndarray) -> tuple
     same = np.flatnonzero(np.diff(values[order]) == 0)
     if len(same):
         first, second = (int(order[same[0] + more]) for more in (0, 1))
+        if any(clocks.PART.search(str(table.columns[time][row])) for row in (first, second)):
+            raise Problem(
+                f"'{time}' of {source} holds {table.columns[time][first]} in line {table.lines[first]} and "
+                f"{table.columns[time][second]} in line {table.lines[second]}, and times are read to the second: number such "
+                "moments in a column, and name it with data.time=COLUMN."
+            )
         raise Problem(
             f"'{time}' of {source} holds {table.columns[time][first]} in line {table.lines[first]} and again in line "
             f"{table.lines[second]} ({len(same):,} repeated in all): a series has one row for each moment. Sum up or average "

@@ -94,3 +94,16 @@ def test_what_is_not_equally_spaced_is_said(cells: list[str], words: str) -> Non
     assert moments is not None
     with pytest.raises(clocks.IrregularError, match=words):
         clocks.fit(moments)
+
+
+def test_clocks_that_change_with_the_season_are_brought_to_utc() -> None:
+    summer = [f"2024-10-27T{hour:02d}:00:00+02:00" for hour in range(3)]
+    winter = [f"2024-10-27T{hour:02d}:00:00+01:00" for hour in range(2, 6)]
+    clock, places = clock_of(summer + winter)
+    assert places == list(range(7))
+    assert clock.name(2) == "2024-10-27 00:00:00+00:00"
+    clock, _ = clock_of(winter)
+    assert clock.name(0) == "2024-10-27 02:00:00", "as it stands where all are of one zone"
+    moments = clocks.read(winter, utc=True)
+    assert moments is not None
+    assert clocks.fit(moments).name(0) == "2024-10-27 01:00:00+00:00"

@@ -212,6 +212,31 @@ def test_without_times_rows_follow_each_other(tmp_path: Path) -> None:
     assert len(dataset.train) == 84 - 29
 
 
+def test_numbers_that_count_are_times(tmp_path: Path) -> None:
+    dataset = load(table(tmp_path, *(f"{1800 + row},{row * row % 17}" for row in range(120)), head="year,load"))
+    assert dataset.spec.input == Series(24, ("load",))
+    assert any("'year' goes on by the same number" in fact for fact in dataset.facts)
+    assert "to 1919" in dataset.facts[-4]
+
+
+def test_too_few_moments_and_parts_of_a_second_are_told(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"holds 2 of the 3 moments"):
+        load(table(tmp_path, *days(2)))
+    parts = [f"2024-01-01 00:00:{row // 10:02d}.{row % 10},{row % 7}" for row in range(90)]
+    with pytest.raises(Problem, match=r"times are read to the second: .* data\.time=COLUMN"):
+        load(table(tmp_path, *parts))
+
+
+def test_a_past_without_times_is_filled_as_it_was_in_training(tmp_path: Path) -> None:
+    rows = [f"{row % 5},{row % 7}" for row in range(120)]
+    dataset = load(table(tmp_path, *rows, head="a,b"))
+    rows[-24] = f",{96 % 7}"  # the first moment that is looked back on
+    ((_, item),) = dataset.preprocess.read([table(tmp_path, *rows, head="a,b", name="hole.csv")])
+    stored = dataset.preprocess.encode([item])
+    assert stored.shape == (1, 24, 2)
+    assert torch.isfinite(stored).all()
+
+
 def test_a_constant_column_is_named_and_harmless(tmp_path: Path) -> None:
     dataset = load(table(tmp_path, *(f"{row},3.25" for row in days(200)), head="time,load,calm"))
     assert "'calm' is constant" in told(dataset)["constant-column"]
