@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ MOST_BYTES = 2**30
 HURRIED = 25
 """Characters a second that nobody says."""
 USUAL_SIZE = {"characters": 4096, "words": 30_000, "bpe": 1000}
-SIGNS = re.compile(r"[^\w\s'’]|_")
+APOSTROPHES = "'’"
 
 
 @dataclass
@@ -143,7 +143,7 @@ def hear(items: Sequence[tuple[str, Item]], config: Config, *, whole: bool) -> H
     heard = Heard([rows[number] for number in kept], kept, rate, digest.hexdigest(), bad)
     seconds = sorted(lengths[number] for number in kept)
     heard.facts = [
-        f"{len(kept):,} recordings, {_duration(sum(seconds))} in all, {seconds[0]:.2g} to {seconds[-1]:.3g} s long, at "
+        f"{len(kept):,} recordings, {_duration(sum(seconds))} in all, {seconds[0]:.3g} to {seconds[-1]:.3g} s long, at "
         f"{rate:,} samples a second. {told}".strip()
     ]
     heard.findings = [*_cut(seconds, config), *_silent(heard, [name for name, _ in items])]
@@ -234,6 +234,8 @@ def _made(
     why: Sequence[str],
     testing: str,
 ) -> Dataset:
+    if made["train"].strung["input"].flat.abs().max() <= 1:
+        raise Problem(f"{name}: all recordings to learn from are silent from beginning to end. Record them again.")
     mean, std = sound.fit(made["train"].strung["input"], heard.rate, config.bands)
     most = sound.frames(sound.longest(heard.rate, config.seconds), heard.rate)
     return Dataset(
@@ -252,8 +254,13 @@ def _made(
 
 
 def plainly(text: str) -> str:
-    """In small letters, without punctuation, one blank between two words."""
-    return " ".join(SIGNS.sub(" ", text.lower()).split())
+    """In small letters, without punctuation, one blank between two words; accents and vowel signs are parts of letters."""
+    kept = (sign if _is_letter(sign) else " " for sign in unicodedata.normalize("NFC", text.lower()))
+    return " ".join("".join(kept).split())
+
+
+def _is_letter(sign: str) -> bool:
+    return sign in APOSTROPHES or unicodedata.category(sign)[0] in "LMN"
 
 
 def _strung(heard: Heard, index: np.ndarray) -> Strung:

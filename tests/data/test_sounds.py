@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,27 @@ def test_transcripts_as_they_are_written(tmp_path: Path) -> None:
     dataset = sound_table.load(table_sample.make(tmp_path), sounds.Config(plain=False), 0)
     assert read_back(dataset.train.take(torch.tensor([0]))["reference"][0])[-1] == "."
     assert sounds.plainly("Don't  STOP, now; x_y!") == "don't stop now x y"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Low, HIGH!", "low high"),
+        ("O’Neil's co_op", "o’neil's co op"),
+        ("हिन्दी, ไทยที่", "हिन्दी ไทยที่"),
+        ("مُحَمَّد", "مُحَمَّد"),
+        ("cafe\u0301 E\u0301te\u0301", "caf\u00e9 \u00e9t\u00e9"),
+    ],
+)
+def test_plain_transcripts_keep_all_parts_of_letters(text: str, plain: str) -> None:
+    assert sounds.plainly(text) == unicodedata.normalize("NFC", plain)
+
+
+def test_nothing_is_learnt_from_silence(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path / "hush" / "ab"[number % 2] / f"{number}.wav", wav(np.zeros(900)))
+    with pytest.raises(Problem, match="all recordings to learn from are silent"):
+        sound_folder.load(str(tmp_path / "hush"), sounds.Config(), 0)
 
 
 def test_a_table_of_classes(tmp_path: Path) -> None:
