@@ -12,6 +12,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from deepen.data import places
 from deepen.engine.checkpoint import write_text
 from deepen.engine.device import processor
+from deepen.engine.update import NonFiniteError
 from deepen.errors import Misuse, did_you_mean
 from deepen.randomness import reseed
 from deepen.tasks.base import Batch
@@ -133,6 +135,15 @@ def choose(
     """The plan that `text` names, or for `auto` the fastest one that computes what float32 computes."""
     if text != "auto":
         return Choice(Plan.parse(text), "as asked")
+    try:
+        return _tried(model, batches, trial, steps, device, seed, key)
+    except NonFiniteError:
+        return Choice(Plan(), "the loss is not finite within the first steps, so that nothing could be tried")
+
+
+def _tried(
+    model: nn.Module, batches: list[Batch], trial: Trial, steps: int, device: torch.device, seed: int, key: str
+) -> Choice:
     whole, this = _keys(model, batches[0], device, key, steps)
     known = _remembered()
     # What was settled for a training of this very length comes first: the same command takes the same plan again.
@@ -161,9 +172,12 @@ def choose(
         if time.perf_counter() - started > budget:
             keys = [this]  # a trial that was broken off says nothing of a longer training
             break
-        _time(model, plan, batches[:1], trial, device, seed)  # warm-up: weights are packed for each layout once
-        taken, numbers = _time(model, plan, batches, trial, device, seed)
-        if _strays(numbers, reference):
+        try:
+            _time(model, plan, batches[:1], trial, device, seed)  # warm-up: weights are packed for each layout once
+            taken, numbers = _time(model, plan, batches, trial, device, seed)
+        except NonFiniteError:
+            taken, numbers = math.inf, []
+        if taken == math.inf or _strays(numbers, reference):
             rejected.append(str(plan))
         elif taken < best_seconds * (WORTH if best == Plan() else 1.0):
             best, best_seconds = plan, taken

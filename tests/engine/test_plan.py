@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from deepen.engine import plan as plans
 from deepen.engine.plan import Plan, choose
+from deepen.engine.update import NonFiniteError
 from deepen.errors import Misuse
 from deepen.tasks.base import Batch
 
@@ -249,3 +250,14 @@ def test_a_short_training_does_not_decide_for_a_long_one(tmp_path: Path, monkeyp
     assert chosen(1000) == Plan(channels_last=True)
     assert chosen(1) == Plan()
     assert chosen(2000) == Plan(channels_last=True)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_loss_that_is_not_finite_is_left_to_the_training_to_tell() -> None:
+    def trial(model: nn.Module, plan: Plan, batches: list[Batch]) -> list[dict[str, Tensor]]:
+        raise NonFiniteError
+
+    batch = {"input": torch.zeros(4, 3)}
+    chosen = choose("auto", nn.Linear(3, 2), [batch], trial, 100, CPU, 0, "any")
+    assert chosen.plan == Plan()
+    assert "not finite" in chosen.reason
