@@ -25,7 +25,7 @@ from deepen.data.sentences import TextPreprocess
 from deepen.data.tokenizer import HIDDEN, SPECIAL
 from deepen.errors import Misuse, Problem
 from deepen.randomness import generator
-from deepen.spec import PAD, Spec, Text, Tokens
+from deepen.spec import PAD, Sentence, Spec, Text, Tokens
 from deepen.tasks.base import Batch, Goal, Reads, Rows, Supervised
 from deepen.tasks.measures import Weighted, mean, once
 
@@ -68,6 +68,8 @@ def build(spec: Spec, config: Config) -> Masked:
         raise Problem(
             "masked fills in hidden words, and this data holds no texts: name a text file or a table of texts."
         )
+    if isinstance(spec.output, Sentence):
+        raise Problem("masked learns from texts alone, and this data is pairs of them: name the file of one language.")
     if not 0 < config.share < 1:
         raise Misuse(f"task.share={config.share:g} is not usable: expected a share between 0 and 1.")
     return Masked(Spec(spec.input, Tokens(spec.input.vocabulary, hidden=True)), config)
