@@ -47,7 +47,7 @@ USUAL = {
 SCORES = (".bin",)
 MOST = 2**26
 """Bytes of a file; those of vocabularies of 250,000 tokens have 17 million."""
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ def adopt(place: str | Path) -> Adopted:
     try:
         with _Told():
             return _read(path)
+    except Problem:
+        raise
     except UNREADABLE as error:
         raise Problem(f"The tokenizer at {path} cannot be read, it is damaged or of another kind ({error}).") from error
 

@@ -117,11 +117,11 @@ def about(readme: Path) -> dict[str, Any]:
         return {}
     head = re.match(r"---\r?\n(.*?)\r?\n---", readme.read_text(encoding="utf-8-sig", errors="replace"), re.DOTALL)
     try:
-        content = yaml.safe_load(head[1]) if head else None
-    except yaml.YAMLError as error:
-        raise Problem(
-            f"The head of {readme} is no YAML ({str(error).splitlines()[0]}): correct or remove it."
-        ) from None
+        # Every scalar as the text that is written: a class may be called no, and nothing is copied however often it is named.
+        content = yaml.BaseLoader(head[1]).get_single_data() if head else None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise Problem(f"The head of {readme} is no YAML ({reason}): correct or remove it.") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -130,7 +130,8 @@ def _configured(about: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     configs = about.get("configs")
     for one in configs if isinstance(configs, list) else []:
-        if not isinstance(one, dict) or "data_files" not in one:
+        name = one.get("config_name", "default") if isinstance(one, dict) else None
+        if not isinstance(name, str) or "data_files" not in one:
             continue
         files = one["data_files"]
         splits: dict[str, list[str]] = {}
@@ -138,14 +139,16 @@ def _configured(about: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
             files = [files]
         for part in files if isinstance(files, list) else []:
             split, path = (part.get("split"), part.get("path")) if isinstance(part, dict) else ("train", part)
-            splits.setdefault(str(split), []).extend([path] if isinstance(path, str) else path or [])
+            paths = path if isinstance(path, list) else [path]
+            if isinstance(split, str):
+                splits.setdefault(split, []).extend(one for one in paths if isinstance(one, str))
         if splits:
-            found[str(one.get("config_name", "default"))] = splits
+            found[name] = splits
     return found
 
 
 def _default(about: Mapping[str, Any]) -> str | None:
-    named = [one for one in about.get("configs", []) if isinstance(one, dict) and one.get("default")]
+    named = [one for one in about.get("configs", []) if isinstance(one, dict) and one.get("default") == "true"]
     return str(named[0].get("config_name", "default")) if named else None
 
 
@@ -162,10 +165,12 @@ def class_names(about: Mapping[str, Any], target: str, subset: str | None) -> li
     infos = [one for one in (info if isinstance(info, list) else [info]) if isinstance(one, dict)]
     named = [one for one in infos if one.get("config_name") == subset] if subset else []
     for one in named or infos:
-        for feature in one.get("features") or []:
+        features = one.get("features")
+        for feature in features if isinstance(features, list) else []:
             kind = feature.get("dtype") if isinstance(feature, dict) and feature.get("name") == target else None
             if isinstance(kind, dict) and isinstance(kind.get("class_label"), dict):
                 names = kind["class_label"].get("names")
-                values = names.values() if isinstance(names, dict) else names or []
-                return [str(value) for value in values]
+                values = list(names.values()) if isinstance(names, dict) else names
+                plain = isinstance(values, list) and all(isinstance(value, str) for value in values)
+                return values if plain else []
     return []

@@ -96,9 +96,15 @@ class Listing:
             if not link.exists():
                 link.unlink(missing_ok=True)
                 link.symlink_to(os.path.relpath(blob, link.parent))
-        reference = folder / "refs" / REVISION
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(self.commit, encoding="utf-8")
+        # All names beside those that were fetched: who comes later can tell what does not lie here yet.
+        for path, content in (
+            (_names_of(snapshot), "\n".join(sorted(self.files))),
+            (folder / "refs" / REVISION, self.commit),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.{os.getpid()}")
+            part.write_text(content, encoding="utf-8")
+            part.replace(path)
         return snapshot
 
 
@@ -128,6 +134,19 @@ def lying(root: Path, kind: Kind, name: str) -> Path | None:
         return None
     snapshot = folder / "snapshots" / commit
     return snapshot if re.fullmatch(r"[0-9a-f]{7,64}", commit) and snapshot.is_dir() else None
+
+
+def listed_in(snapshot: Path) -> list[str]:
+    """The names of all files of the repository that a snapshot in our cache is of, fetched or not; empty where that is not
+    known, as in the cache of the hub's own library."""
+    try:
+        return _names_of(snapshot).read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return []
+
+
+def _names_of(snapshot: Path) -> Path:
+    return snapshot.parent.parent / "names" / snapshot.name
 
 
 def is_damaged(file: Path) -> bool:
@@ -172,7 +191,7 @@ def list_files(kind: Kind, name: str, transport: Transport) -> Listing:
             f"{endpoint} was not reached for hf:{name} ({reason}). Without a network, {kind.instead}, or copy the "
             f"repository into {hub_cache()} from a machine that has fetched it."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Problem(f"{endpoint} answers for hf:{name} with something else than a list of files.") from error
     return Listing(kind, name, endpoint, commit, listed, asking)
 
@@ -208,7 +227,7 @@ def _listed(one: dict[str, Any]) -> Listed:
 
 def _is_plain(path: str) -> bool:
     """Whether a name stays inside the folder that it is put into."""
-    return not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
+    return path.isprintable() and not path.startswith("/") and ".." not in path.split("/") and "\\" not in path
 
 
 def _with_token(transport: Transport, endpoint: str) -> Transport:

@@ -97,8 +97,13 @@ def load(source: str, options: Data, seed: int, *, transport: Transport = over_h
 def _inside(folder: Path) -> Iterable[str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
+        if path.is_file() and _shown([name]):
             yield name
+
+
+def _shown(names: Iterable[str]) -> list[str]:
+    """Those of them that are not hidden, nor in a hidden folder."""
+    return [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
 
 
 def _of_hub(source: str, subset: str | None, transport: Transport) -> tuple[Path, file_splits.Chosen, list[str]]:
@@ -111,9 +116,19 @@ def _of_hub(source: str, subset: str | None, transport: Transport) -> tuple[Path
         snapshot = hub.lying(root, hub.DATASETS, form[1])
         if snapshot is None:
             continue
-        chosen = file_splits.choose(list(_inside(snapshot)), file_splits.about(snapshot / README), subset)
-        files = [snapshot / name for names in chosen.files.values() for name in names]
-        if files and chosen.whole and not any(map(hub.is_damaged, files)):
+        names = hub.listed_in(snapshot)
+        if root == own and not names:
+            continue  # what is lacking could not be told
+        try:
+            chosen = file_splits.choose(
+                _shown(names) or list(_inside(snapshot)), file_splits.about(snapshot / README), subset
+            )
+        except Misuse:
+            if hub.offline():
+                raise
+            continue  # the hub may have more sets than lie here
+        files = [snapshot / name for split in chosen.files.values() for name in split]
+        if files and chosen.whole and all(file.is_file() and not hub.is_damaged(file) for file in files):
             return snapshot, chosen, [f"{source} at {snapshot.name[:12]}, as it lies in {root}."]
     if hub.offline():
         raise Problem(
@@ -123,7 +138,7 @@ def _of_hub(source: str, subset: str | None, transport: Transport) -> tuple[Path
     about: dict[str, Any] = {}
     if README in listing.files:
         about = file_splits.about(listing.bring([README], own, lambda _: MOST_README) / README)
-    names = [name for name in listing.files if not any(part.startswith(".") for part in name.split("/"))]
+    names = _shown(listing.files)
     chosen = file_splits.choose(names, about, subset)
     if "train" not in chosen.files:
         endings = sorted({PurePosixPath(name).suffix for name in names} - {""})

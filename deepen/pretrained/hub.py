@@ -130,7 +130,7 @@ def _config(snapshot: Path) -> dict[str, Any]:
         if (snapshot / name).is_file():
             try:
                 content = json.loads((snapshot / name).read_text(encoding="utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise Problem(
                     f"{snapshot / name} is not JSON: it is damaged. Delete it to have it downloaded again."
                 ) from error

@@ -34,7 +34,7 @@ def reads_texts(place: str) -> bool:
         if (folder / "bundle.json").is_file():
             try:
                 return "tokenizer" in json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["preprocess"]
-            except (ValueError, KeyError, TypeError, OSError):
+            except (ValueError, KeyError, TypeError, OSError, RecursionError):
                 return False
     return is_saved(path if path.is_dir() else path.parent)
 
@@ -45,7 +45,7 @@ def is_saved(folder: Path) -> bool:
         return False
     try:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         return False
     return describes_texts(settings)
 
@@ -70,7 +70,7 @@ def of_folder(folder: Path, file: Path | None = None, origin: str | None = None)
             raise Problem(f"{folder} has no {' and no '.join(SAVED)} beside its {CONFIG}.")
     try:
         settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Problem(f"{folder / CONFIG} cannot be read: it is damaged ({error}).") from error
     family = FAMILIES.get(str(settings.get("model_type")))
     if family is None:

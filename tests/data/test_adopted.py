@@ -260,3 +260,14 @@ def test_the_words_of_minilm() -> None:
     for text in TEXTS:
         ours = [int(adopted.order[token]) for token in preprocess.tokens([text])[0]]
         assert ours == theirs(text, truncation=True, max_length=512)["input_ids"], text
+
+
+def test_brackets_without_end_are_damage(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"a": ' + "[" * 200_000, encoding="utf-8")
+    with pytest.raises(Problem, match="cannot be read, it is damaged"):
+        adopt(tmp_path)
+
+
+def test_a_folder_without_a_tokenizer_is_said_to_have_none(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"^There is no tokenizer in .*: expected tokenizer\.json"):
+        adopt(tmp_path)

@@ -205,7 +205,66 @@ def test_what_a_readme_says_of_its_files() -> None:
     assert found.files == {"train": ["b/deep/x.csv", "b/y.csv"]}
     assert found.left_out == ["unsupervised"]
     assert file_splits.choose(names, about, "a").files == {"train": ["a/test.csv", "a/train.csv"]}
-    about["configs"][0]["default"] = True
+    about["configs"][0]["default"] = "true"
     assert file_splits.choose(names, about, None).files == file_splits.choose(names, about, "a").files
     gone = {"configs": [{"config_name": "a", "data_files": [{"split": "train", "path": "c/*.csv"}]}]}
     assert not file_splits.choose(names, gone, None).whole
+
+
+def test_what_does_not_lie_here_yet_is_fetched(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another set of a repository, and a split that was not reached when the network failed."""
+    there = tmp_path / "there"
+    for name in ("one", "two"):
+        for part in ("train", "test"):
+            lines = [f"{number},{name}{part},{'yes' if number % 3 else 'no'}" for number in range(20)]
+            file = there / name / f"{part}.csv"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("\n".join(["size,weight,label", *lines]), encoding="utf-8")
+    (there / "README.md").write_text("no head")
+    publish(server, there)
+    assert len(read("hf:some/reviews", server.transport, subset="one").train) > 0
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        with pytest.raises(Problem, match="HF_HUB_OFFLINE is set"):
+            read("hf:some/reviews", subset="two")
+    with monkeypatch.context() as patch:
+        page = f"/datasets/some/reviews/resolve/{COMMIT}/two/test.csv"
+        content = server.pages.pop(page)
+        with pytest.raises(Problem, match="could not be downloaded"):
+            read("hf:some/reviews", server.transport, subset="two")
+        server.pages[page] = content
+    found = read("hf:some/reviews", server.transport, subset="two")
+    assert found.test is not None
+    assert len(found.test) == 20
+    again = read("hf:some/reviews", subset="two")
+    assert again.test is not None
+
+
+NINE = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True))
+NAMED = "features: [{name: label, dtype: {class_label: {names: *j}}}]"
+BOMB = f"a: &a [x]\n{NINE}configs: [{{config_name: *j, data_files: x}}]\ndataset_info: {{{NAMED}}}"
+"""Each list is nine times the one before it: written out, it would fill the memory."""
+
+
+@pytest.mark.parametrize(
+    "head",
+    [BOMB, "dataset_info: {features: 3}\nconfigs: [{data_files: [{split: train, path: 7}]}, 4]", "configs: 2020-99-99"],
+)
+def test_a_head_of_any_form_ends(head: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(f"---\n{head}\n---\n", encoding="utf-8")
+    about = file_splits.about(tmp_path / "README.md")
+    assert file_splits.class_names(about, "label", None) == []
+    assert file_splits.choose(["train.csv"], about, None).files.get("train", ["train.csv"]) == ["train.csv"]
+
+
+def test_a_head_of_brackets_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(f"---\nconfigs: {'[' * 5000}\n---\n", encoding="utf-8")
+    with pytest.raises(Problem, match="is no YAML"):
+        file_splits.about(tmp_path / "README.md")
+
+
+def test_a_class_may_be_called_no(tmp_path: Path) -> None:
+    kind = "class_label:\n        names:\n          '0': no\n          '1': 1.50"
+    head = f"dataset_info:\n  features:\n  - name: label\n    dtype:\n      {kind}"
+    (tmp_path / "README.md").write_text(f"---\n{head}\n---\n", encoding="utf-8")
+    assert file_splits.class_names(file_splits.about(tmp_path / "README.md"), "label", None) == ["no", "1.50"]
