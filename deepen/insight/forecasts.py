@@ -82,7 +82,21 @@ def _window(
     if task.season > 1:
         lines.append(Series("last season", ahead, usual(task.again(seen)), dashed=True, colour=AGAIN))
     lines.append(Series("forecast", ahead, usual(answer), colour=SAID))
-    return line_chart(title, lines, x_label=_distance(preprocess.clock), width=WIDE, height=TALL)
+    return line_chart(
+        title,
+        lines,
+        x_label=_distance(preprocess.clock),
+        y_range=_level(lines, preprocess.scale[at]),
+        width=WIDE,
+        height=TALL,
+    )
+
+
+def _level(lines: Sequence[Series], deviation: float) -> tuple[float, float] | None:
+    """The range of an axis for lines that are flat beside what is usual, and would be drawn as mountains; else None."""
+    values = np.concatenate([np.asarray(line.y, dtype=np.float64) for line in lines])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return (low - 0.5 * deviation, high + 0.5 * deviation) if high - low < 1e-3 * deviation else None
 
 
 def _ahead(rows: Rows, task: Forecast, columns: Columns, preprocess: SeriesPreprocess) -> str:

@@ -131,7 +131,7 @@ def _heard(title: str, dataset: Dataset, chosen: list[int], module: nn.Module) -
             parts.append(text(middle, y - (18 if raised else 6), letter, "mid"))
         said = read_back(batch["reference"][0])
         heard = str(preprocess.worded({"tokens": [path[moment] for moment in moments]})["text"])
-        for line, (kind, words) in enumerate((("said", said), ("written", heard))):
+        for line, (kind, words) in enumerate((("said", said), ("written", heard or "(nothing)"))):
             parts.append(text(x, y + high + 34 + 17 * line, kind, "mute"))
             parts.append(text(x + 54, y + high + 34 + 17 * line, shorten(words, wide - 54), tip=words))
         where = columns.origin(row)

@@ -15,6 +15,7 @@ from deepen.data.clock import Clock
 from deepen.data.dataset import Dataset
 from deepen.data.series import Config, build
 from deepen.insight import forecasts
+from deepen.insight.charts import Series
 from deepen.tasks import forecast
 
 NAMES = ("<load>", "温度", "c", "d", "e", "f")
@@ -65,6 +66,14 @@ def test_what_a_report_shows(dataset: Dataset) -> None:
     assert "last season" in drawn["ahead"]
     task.season = 1
     assert "last season" not in "".join(forecasts.told(dataset, rows, module, task).values())
+
+
+def test_rounding_is_not_drawn_as_mountains() -> None:
+    at = np.arange(3)
+    flat = [Series("truth", at, np.full(3, 5.0)), Series("forecast", at, np.array([5.0, 5.00001, np.nan]))]
+    low, high = forecasts._level(flat, 1.0) or (0.0, 0.0)
+    assert (round(low, 3), round(high, 3)) == (4.5, 5.5)
+    assert forecasts._level([Series("truth", at, np.array([5.0, 5.001, 5.002]))], 0.01) is None
 
 
 def test_a_forecast_is_drawn_after_its_past_and_kept_as_a_table(tmp_path: Path) -> None:

@@ -72,3 +72,16 @@ def test_what_was_heard_stands_over_its_moment() -> None:
     shown = sound.of_data(made, made.train.subset(torch.arange(9)), None, 0)
     assert set(shown) == {"samples"}
     assert "0.3 s" in shown["samples"]
+
+
+def test_who_writes_nothing_is_said_to() -> None:
+    made = dataset()
+    task = transcribe.build(made.spec, transcribe.Config())
+    task.study(made.train, made.preprocess)
+    model = Always(made.spec.output.width)
+    model.register_forward_hook(lambda module, given, output: output.index_fill(2, torch.tensor([5]), -3.0))
+    columns = made.validation
+    batch = columns.take(torch.arange(len(columns)))
+    with torch.no_grad():
+        rows = task.score(model, batch | {"input": made.preprocess.tensor(batch["input"])})
+    assert "(nothing)" in sound.told(made, rows, model, task)["worst"]
