@@ -219,7 +219,7 @@ def transcripts(
             ),
         }
         made[part] = Ragged(strung, {}, [origins[row] for row in index])
-    heard.findings += _hurried(heard, texts, origins)
+    heard.findings += [*_hurried(heard, texts, origins), *_wordless(texts, origins)]
     why.insert(0, f"Transcripts are {config.tokens}: {words.vocabulary:,} different tokens, at most {length:,} in one.")
     return _made(name, heard, Sentence(max(1, length), words.vocabulary), words, made, config, why, testing)
 
@@ -322,6 +322,16 @@ def _hurried(heard: Heard, texts: Sequence[str], origins: Sequence[str]) -> list
     text = f"{len(fast):,} transcripts are longer than anybody could say in their recordings (first: '{fast[0]}')."
     mend = "See whether each stands beside its own recording."
     return [Finding("warning", "hurried", text, mend, {"files": fast[:LISTED]})]
+
+
+def _wordless(texts: Sequence[str], origins: Sequence[str]) -> list[Finding]:
+    wordless = [origin for text, origin in zip(texts, origins, strict=True) if not text]
+    if not wordless:
+        return []
+    told = (
+        f"{len(wordless):,} transcripts hold no word (first: '{wordless[0]}'): that nothing is said is learnt of them."
+    )
+    return [Finding("warning", "wordless", told, "Fill them, or remove the rows.", {"files": wordless[:LISTED]})]
 
 
 def _duration(seconds: float) -> str:

@@ -137,6 +137,14 @@ def test_plain_transcripts_keep_all_parts_of_letters(text: str, plain: str) -> N
     assert sounds.plainly(text) == unicodedata.normalize("NFC", plain)
 
 
+def test_transcripts_without_a_word_are_told() -> None:
+    heard = sounds.Heard([np.full(900, 9, np.int16)] * 20, list(range(20)), 8000, "0" * 64)
+    texts = ["low", "!?"] + ["high"] * 18
+    made = sounds.transcripts("said", heard, texts, sounds.Config(), 0, origins=[f"{n}.wav" for n in range(20)])
+    told = {finding.subject: finding.text for finding in made.findings}
+    assert "1 transcripts hold no word (first: '1.wav')" in told["wordless"]
+
+
 def test_nothing_is_learnt_from_silence(tmp_path: Path) -> None:
     for number in range(12):
         write(tmp_path / "hush" / "ab"[number % 2] / f"{number}.wav", wav(np.zeros(900)))
