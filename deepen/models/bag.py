@@ -45,8 +45,9 @@ class Bag(Headed):
         self.words = Words(vocabulary, config.embedding, config.word_dropout)
         self.pairs = Words(config.pairs + 1, config.embedding, config.word_dropout) if config.pairs else None
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.embedding, width_out)
-        nn.init.zeros_(self.head.bias)
+        head = nn.Linear(config.embedding, width_out)
+        nn.init.zeros_(head.bias)
+        setattr(self, self.head_name, head)
 
     def forward(self, input: Tensor) -> Tensor:
         answer: Tensor = self.head(self.body(input))

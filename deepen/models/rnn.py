@@ -72,8 +72,9 @@ class RNN(Headed):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.pool = None if each else Pool(config.pooling, ways * config.width)
-        self.head = nn.Linear(ways * config.width, width_out)
-        nn.init.zeros_(self.head.bias)
+        head = nn.Linear(ways * config.width, width_out)
+        nn.init.zeros_(head.bias)
+        setattr(self, self.head_name, head)
 
     def forward(self, input: Tensor) -> Tensor:
         answer: Tensor = self.head(self.body(input))

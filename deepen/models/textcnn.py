@@ -49,8 +49,9 @@ class TextCNN(Headed):
             nn.Conv1d(config.embedding, config.filters, width, padding=width - 1) for width in config.widths
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(len(config.widths) * config.filters, width_out)
-        nn.init.zeros_(self.head.bias)
+        head = nn.Linear(len(config.widths) * config.filters, width_out)
+        nn.init.zeros_(head.bias)
+        setattr(self, self.head_name, head)
 
     def forward(self, input: Tensor) -> Tensor:
         answer: Tensor = self.head(self.body(input))

@@ -66,7 +66,9 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, *, causal: bool = False, there: Tensor | None = None, cache: Cache | None = None
     ) -> Tensor:
-        """`there` bool [B, L]: places that may be looked at. `causal`: none after a place itself."""
+        """`there` bool [B, L]: places that may be looked at. `causal`: none after a place itself, so that nobody has to be kept
+        from what fills a row up."""
+        assert not causal or there is None
         rows, length, _ = x.shape
         parts = self.c_attn(x).view(rows, length, -1, self.size).transpose(1, 2)
         query, key, value = parts.split([self.heads, self.groups, self.groups], dim=1)

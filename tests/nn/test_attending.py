@@ -9,6 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from deepen.nn import attending
 from deepen.nn.attending import attend, worth_writing_out, written_out
+from deepen.nn.attention import Attention
 
 
 def parts(dtype: torch.dtype, length: int = 9, keys: int = 9) -> list[Tensor]:
@@ -64,3 +65,10 @@ def test_it_is_torchs_where_that_is_no_slower(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(attending, "MOST_WEIGHTS", 100)
     assert not worth_writing_out(rounded[0], rounded[1])
     assert torch.equal(attend(*exact, is_causal=True), scaled_dot_product_attention(*exact, is_causal=True))
+
+
+def test_who_looks_back_only_is_kept_from_nothing_else() -> None:
+    """A mask beside it would have to be joined with the order, and must not replace it."""
+    attention = Attention(8, 2)
+    with pytest.raises(AssertionError):
+        attention(torch.zeros(1, 3, 8), causal=True, there=torch.ones(1, 3, dtype=torch.bool))
