@@ -234,3 +234,12 @@ def test_who_answers_for_a_whole_text_is_told_who_fills_in(call: Any, tmp_path: 
     done = call("train", str(source), "--as", "masked", "--model", "bag", "--runs", str(tmp_path / "runs"))
     assert done.code == 1
     assert "choose --model transformer or bert" in done.err
+
+
+def test_of_equal_draws_the_first_is_taken_whatever_fills_a_text_up() -> None:
+    task = masked.build(Spec(Text(200, 50), Category(("a", "b"))), masked.Config())
+    text = torch.randint(len(SPECIAL), 50, (1, 60))
+    for filled in (60, 61, 150, 200):
+        truth = torch.cat([text, torch.zeros(1, filled - 60, dtype=torch.int64)], dim=1)
+        asked, _ = task.masking(truth, torch.full((2, 1, filled), 0.5), truth)
+        assert asked[0].nonzero()[:, 0].tolist() == list(range(9))
