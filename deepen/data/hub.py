@@ -97,14 +97,8 @@ class Listing:
                 link.unlink(missing_ok=True)
                 link.symlink_to(os.path.relpath(blob, link.parent))
         # All names beside those that were fetched: who comes later can tell what does not lie here yet.
-        for path, content in (
-            (_names_of(snapshot), "\n".join(sorted(self.files))),
-            (folder / "refs" / REVISION, self.commit),
-        ):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.{os.getpid()}")
-            part.write_text(content, encoding="utf-8")
-            part.replace(path)
+        _write(_names_of(snapshot), "\n".join(sorted(self.files)))
+        _write(folder / "refs" / REVISION, self.commit)
         return snapshot
 
 
@@ -147,6 +141,14 @@ def listed_in(snapshot: Path) -> list[str]:
 
 def _names_of(snapshot: Path) -> Path:
     return snapshot.parent.parent / "names" / snapshot.name
+
+
+def _write(file: Path, content: str) -> None:
+    """Whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(content, encoding="utf-8")
+    part.replace(file)
 
 
 def is_damaged(file: Path) -> bool:
