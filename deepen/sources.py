@@ -128,6 +128,8 @@ def load(
         if path is not None and Path(path).exists():
             setattr(draft.data, name, str(Path(path).resolve()))
     dataset: Dataset = entry.load().load(source, draft.data, draft.seed)
+    if "recognise" in entry.offers:
+        dataset.facts = [f"Read as {reason}.", *dataset.facts]
     if expected and not isinstance(dataset.spec.input, Image | Text):
         raise refuse_weights(dataset.name)
     _heeded(dataset, draft, chosen)
