@@ -49,7 +49,9 @@ def next_steps(recipe: Recipe, task: Task, path: Path, *, sealed: bool) -> list[
         steps.append((f"deepen predict {run} {kinds.get(type(task.spec.input), 'INPUT')}", does))
     if not isinstance(task, Acting) and not Path(recipe.source).exists():
         way = f" --as {recipe.task_name}" if isinstance(task, Generates) else ""
-        own = {Image: "pictures", Text: "texts", Series: "series", Audio: "recordings"}.get(type(task.spec.input), "table")
+        own = {Image: "pictures", Text: "texts", Series: "series", Audio: "recordings"}.get(
+            type(task.spec.input), "table"
+        )
         steps.append((f"deepen train PATH{way}", f"the same on your own {own}"))
     return steps
 

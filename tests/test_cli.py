@@ -447,4 +447,6 @@ def test_why_data_was_read_as_it_was_is_told(call: Any, tmp_path: Path) -> None:
     path = tmp_path / "load.csv"
     path.write_text("day,load\n" + "".join(f"2026-01-{day:02},{day % 7}\n" for day in range(1, 32)), encoding="utf-8")
     done = call("doctor", str(path))
-    assert "Read as a series, by 'day' whose times are 1 day apart; `--as regress`" in " ".join(done.out.split()), done.out
+    assert "Read as a series, by 'day' whose times are 1 day apart; `--as regress`" in " ".join(done.out.split()), (
+        done.out
+    )

@@ -93,7 +93,9 @@ class Model:
     def logits(self, inputs: Any) -> Tensor:
         """The model's raw output for inputs as `predict` takes them: float32 [N, spec.output.width] for most tasks."""
         outputs = [output for output, _ in self._outputs(self.read(inputs), None, deque())]
-        if len({output.shape[1:] for output in outputs}) > 1:  # an answer for every place of a text is as long as the text
+        if (
+            len({output.shape[1:] for output in outputs}) > 1
+        ):  # an answer for every place of a text is as long as the text
             longest = max(output.shape[1] for output in outputs)
             outputs = [functional.pad(output, (0, 0, 0, longest - output.shape[1])) for output in outputs]
         return torch.cat(outputs)
@@ -252,7 +254,9 @@ class Model:
             names.append(name)
             for stored, framed in itertools.chain([first], pieces):
                 held = sum(map(len, rows)) + len(stored)
-                places = stored[0, ..., 0] if stored.dim() > 2 else stored[0]  # pixels, whatever their channels; samples
+                places = (
+                    stored[0, ..., 0] if stored.dim() > 2 else stored[0]
+                )  # pixels, whatever their channels; samples
                 if rows and (held > BATCH or held * places.numel() > PIECES):
                     yield self.preprocess.joined(rows), frames
                     rows, frames = [], []

@@ -44,7 +44,9 @@ def _of_others(facts: dict[str, Any]) -> str:
     if "mean" in seen:
         scaled = f"the shorter side scaled to {seen['resize'] or seen['height']}, the centre cut out"
         how = f"; {scaled}, less {seen['mean']}, divided by {seen['std']}"
-    classes = f"{len(names):,} classes ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})" if names else "tokens"
+    classes = (
+        f"{len(names):,} classes ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})" if names else "tokens"
+    )
     lines = [
         f"# {facts['model']['name']} from {facts['converted']}",
         "",
