@@ -65,10 +65,8 @@ def build(
     """A data set of sentences. `given` is the split of each, where the data brings one; `apart` says that words, and not
     characters, have the labels."""
     config = options if isinstance(options, Config) else Config(**vars(options))
-    for key, least in (("vocabulary", len(tokenizer.SPECIAL) + 1), ("length", 2)):
-        value = getattr(config, key)
-        if value is not None and value < least:
-            raise Misuse(f"data.{key}={value} is not usable: expected {least} or more.")
+    if config.length is not None and config.length < 2:
+        raise Misuse(f"data.length={config.length} is not usable: expected 2 or more.")
     sentences, rewritten = _begun(sentences)
     counts = Counter(label for one in sentences for label in one.labels if label)
     names = tuple(sorted(counts, key=_order if chunks.chunked(list(counts)) else str))
@@ -139,7 +137,8 @@ def _fitted(learnt: Sequence[Sentence], config: Config, apart: bool) -> tuple[Ta
     if config.tokenizer is not None:
         fitted = adopted.adopt(config.tokenizer).tokenizer
     else:
-        fitted = tokenizer.fit(kind, (blank + word for word in words), config.vocabulary or USUAL_SIZE[kind])
+        size = USUAL_SIZE[kind] if config.vocabulary is None else config.vocabulary
+        fitted = tokenizer.fit(kind, (blank + word for word in words), size)
     framing = fitted.begins + fitted.ends
     if config.length is not None and config.length <= framing:
         raise Misuse(

@@ -104,10 +104,8 @@ def build(
     one. Columns also hold `reference`, the bytes of each translation as it was written: what a translation is compared with
     must not depend on how a model cuts texts."""
     config = options if isinstance(options, Config) else Config(**vars(options))
-    for key, least in (("vocabulary", len(tokenizers.SPECIAL) + 1), ("length", 2)):
-        value = getattr(config, key)
-        if value is not None and value < least:
-            raise Misuse(f"data.{key}={value} is not usable: expected {least} or more.")
+    if config.length is not None and config.length < 2:
+        raise Misuse(f"data.length={config.length} is not usable: expected 2 or more.")
     for key in ("group", "time"):
         if getattr(config, key) is not None:
             raise Misuse(f"data.{key} names a column beside the texts, and pairs of texts have none: leave it out.")
@@ -117,7 +115,7 @@ def build(
         text = f"{dropped:,} of {len(pairs):,} pairs have an empty side: they are left out."
         findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove both of their lines."))
     parts, why = split(len(kept), config, seed, given=None if given is None else given[kept], testing=testing)
-    size = config.vocabulary or USUAL_SIZE[config.tokens]
+    size = USUAL_SIZE[config.tokens] if config.vocabulary is None else config.vocabulary
     sides, lengths, told = [], [], []
     for side, language in enumerate(languages):
         learnt = [pairs[kept[row]][side] for row in parts["train"].tolist()]

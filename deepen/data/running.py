@@ -78,7 +78,7 @@ def build(
     kind = config.tokens
     if kind == "auto":
         kind = "characters" if len(whole) < MANY else "bpe"
-    size = config.vocabulary or USUAL_SIZE[kind]
+    size = USUAL_SIZE[kind] if config.vocabulary is None else config.vocabulary
     validation, test = shares or (config.validation_fraction, 0.0 if sealed else config.test_fraction)
     if not 0 < validation < 1 or not 0 <= test < 1 or validation + test >= 1:
         raise Misuse(

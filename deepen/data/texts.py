@@ -91,7 +91,8 @@ def build(
     if config.tokenizer is not None:
         fitted = adopted.adopt(config.tokenizer).tokenizer
     else:
-        fitted = tokenizer.fit(config.tokens, learnt, config.vocabulary or USUAL_SIZE[config.tokens])
+        size = USUAL_SIZE[config.tokens] if config.vocabulary is None else config.vocabulary
+        fitted = tokenizer.fit(config.tokens, learnt, size)
     framing = fitted.begins + fitted.ends
     if config.length is not None and config.length <= framing:
         raise Misuse(

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,19 +14,19 @@ from deepen import registry
 from deepen.data.pixels import ImagePreprocess
 from deepen.deploy import bundle
 from deepen.deploy.convert_texts import as_bundle
+from deepen.deploy.converted import Converted, ship
 from deepen.errors import Misuse, Problem
 from deepen.nn.borrowed import preset, sketched
 from deepen.pretrained import files
 from deepen.pretrained.find import IMAGENET, find
 from deepen.pretrained.hub import PREFIX
-from deepen.pretrained.load import channels_of, check_finite, classes_of, load, not_in
+from deepen.pretrained.load import channels_of, check_finite, classes_of, load
 from deepen.pretrained.stem import stem_of
 from deepen.pretrained.texts import reads_texts
 from deepen.pretrained.weights import Weights
 from deepen.randomness import generator, reseed
 from deepen.recipe import as_text
 from deepen.spec import Category, Image, Spec
-from deepen.version import VERSION
 
 ENDING = ".safetensors"
 TASK = "classify"
@@ -49,30 +48,6 @@ class Shown:
     std: tuple[float, ...] | None = None
     names: str | None = None
     """A file with the name of a class in each line."""
-
-
-@dataclass(frozen=True)
-class Converted:
-    """What was written."""
-
-    path: Path
-    format: str
-    """safetensors or bundle."""
-    tensors: int
-    parameters: int
-    """Numbers in them."""
-    matched: float | None
-    """Share of the network's numbers that the weights had; None where no network was named."""
-    sentence: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "path": str(self.path),
-            "format": self.format,
-            "tensors": self.tensors,
-            "parameters": self.parameters,
-            "matched": self.matched,
-        }
 
 
 def convert(
@@ -132,11 +107,7 @@ def _of_texts(weights: Weights, shown: Shown, model: str | None, out: Path, allo
             f"--out {out}: weights that read texts are of no use without their tokenizer, and a bundle holds both, which is a "
             f"folder. Leave out {ENDING}."
         )
-    network, loaded, layers = as_bundle(weights, reader, out, allow_partial=allow_partial)
-    state = network.state_dict()
-    numbers = sum(value.numel() for value in state.values())
-    sentence = f"{loaded.sentence} Never trained, at random: {', '.join(layers)}." if layers else loaded.sentence
-    return Converted(out, "bundle", len(state), numbers, loaded.share, sentence)
+    return as_bundle(weights, reader, out, allow_partial=allow_partial)
 
 
 def _seen(weights: Weights, shown: Shown) -> Weights:
@@ -252,33 +223,10 @@ def _as_bundle(weights: Weights, seen: Weights, model: str, out: Path, allow_par
     spec = Spec(Image(channels, side, side), Category(names))
     reseed(0, "weights")
     network = module.build(spec, recipe.model).eval()
-    loaded = load(network, weights, allow_partial=allow_partial)
-    untrained = (*loaded.lacking, *loaded.new)
-    if untrained and not allow_partial:
-        raise Problem(
-            f"A bundle of {model} would hold layers that were never trained: {not_in(weights, untrained)}. Name with --model the "
-            "network that they were trained for, or go on all the same with --allow-partial."
-        )
-    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in untrained))
-    sentence = f"{loaded.sentence} Never trained, at random: {', '.join(layers)}." if layers else loaded.sentence
     preprocess = ImagePreprocess(channels, side, side, seen.mean, seen.std, seen.resize)
-    task = registry.find("task", TASK).load()
+    task = registry.find("task", TASK).load().build(spec, recipe.task)
     pixels = torch.randint(
         256, (bundle.GOLDENS, side, side, channels), dtype=torch.uint8, generator=generator(0, "goldens")
     )
-    state = network.state_dict()
-    facts = {
-        "converted": weights.origin,
-        "matched": loaded.share,
-        "untrained": layers,
-        "digest": weights.digest,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "step": 0,
-        "validation": {},
-        "versions": {"deepen": VERSION, "torch": torch.__version__},
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    bundle.write(out, network, recipe, task.build(spec, recipe.task), preprocess, preprocess.tensor(pixels), facts)
-    bundle.load(out)  # replays the goldens
-    numbers = sum(value.numel() for value in state.values())
-    return Converted(out, "bundle", len(state), numbers, loaded.share, sentence)
+    goldens, mend = preprocess.tensor(pixels), "Name with --model the network that they were trained for"
+    return ship(out, network, weights, recipe, task, preprocess, goldens, allow_partial=allow_partial, mend=mend)

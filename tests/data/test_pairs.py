@@ -131,7 +131,9 @@ def test_the_preprocessing_is_kept(tmp_path: Path) -> None:
     assert again.target.decode(own.target.encode(["the dog runs 😀."])[0]) == "the dog runs 😀."
 
 
-@pytest.mark.parametrize(("key", "value"), [("vocabulary", 3), ("length", 1), ("group", "speaker"), ("time", "day")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("vocabulary", 3), ("vocabulary", 0), ("length", 1), ("group", "speaker"), ("time", "day")]
+)
 def test_settings_that_cannot_be_followed_are_misuse(key: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=rf"data\.{key}"):
         pairs.load(sample.make(tmp_path), paired.Config(**{key: value}), 0)

@@ -61,7 +61,7 @@ def test_settings_that_name_nothing(tmp_path: Path) -> None:
     for config, said in ((texts.Config(text="revue"), "review"), (texts.Config(target="verdit"), "verdict")):
         with pytest.raises(Misuse, match=said):
             text_table.load(source, config, seed=0)
-    for config in (texts.Config(length=0), texts.Config(vocabulary=2)):
+    for config in (texts.Config(length=0), texts.Config(vocabulary=2), texts.Config(vocabulary=0)):
         with pytest.raises(Misuse, match="not usable"):
             text_table.load(source, config, seed=0)
 

@@ -40,7 +40,7 @@ class Measured:
     lower_is_better: bool = False
     note: str = ""
     per_class: dict[str, float] = field(default_factory=dict)
-    """The metric for each class, of the last seed."""
+    """The metric for each class, or further metrics by their names, of the last seed."""
     date: str = ""
     machine: str = ""
 
@@ -85,7 +85,7 @@ def page(rows: list[Measured]) -> str:
     for row in rows:
         if row.per_class:
             each = ", ".join(f"{name} {value:.3f}" for name, value in row.per_class.items())
-            lines.append(f"- {row.name}, by class: {each}.")
+            lines.append(f"- {row.name}, in detail: {each}.")
     machines = sorted({f"{row.date}, {row.machine}" for row in rows})
     lines += ["", "Measured " + "; ".join(machines) + ".", ""]
     return "\n".join(lines)
