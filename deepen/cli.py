@@ -476,8 +476,9 @@ def _run(words: list[str], as_json: bool) -> tuple[int, dict[str, Any] | None]:
 
 
 def _call(words: list[str]) -> dict[str, Any] | None:
-    if "" in words:
-        raise Misuse(f"Word {words.index('') + 1} after deepen is empty: a name or a path is missing there.")
+    for place, word in enumerate(words):
+        if not word and words[place - 1 : place] != ["--prompt"]:  # a text may begin with nothing
+            raise Misuse(f"Word {place + 1} after deepen is empty: a name or a path is missing there.")
     try:
         command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -247,6 +247,13 @@ class Console:
         """An input that cannot be used, as the error of a command is told."""
         print(f"deepen: {visible(reason)}", file=sys.stderr)
 
+    def forgot(self, tokens: int, room: int) -> None:
+        """That a prompt is longer than what a model sees at once."""
+        print(
+            f"the prompt has {tokens:,} tokens and the model sees {room:,} at once: it reads the last of them",
+            file=sys.stderr,
+        )
+
     def wrote(self, tokens: int, seconds: float, speed: float) -> None:
         """How fast a text was written: beside it, so that who keeps what was written keeps that alone."""
         said = f"{tokens:,} tokens in {seconds:.1f} s, {speed:,.0f} a second: what was read is kept (key/value cache)"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepen.console import Console, safe
+from deepen.data.sentences import TextPreprocess
 from deepen.deploy.bundle import Model
 from deepen.errors import Misuse
 from deepen.inputs import given
@@ -57,6 +58,11 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
     prompt = asked["prompt"] or ""
     chosen = {name: value for name, value in asked.items() if value is not None and name != "prompt"}
     writing = _checked(Writing(**{"temperature": TEMPERATURE, "seed": seed} | chosen))
+    reading = model.preprocess
+    assert isinstance(reading, TextPreprocess)
+    long, room = len(reading.tokenizer.encode([prompt])[0]), reading.length - len(reading.frame[0])
+    if long > room:
+        console.forgot(long, room)
     started, pieces, tokens = time.perf_counter(), [], 0
     console.part(safe(prompt, lines=True))
     writes = model.task.write(model.module, model.preprocess, prompt, writing)
@@ -77,6 +83,8 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
 
 
 def _checked(writing: Writing) -> Writing:
+    if writing.stop == "":
+        raise Misuse("--stop is empty: expected a text, or leave it out.")
     if not 1 <= writing.tokens <= MOST:
         raise Misuse(f"--tokens {writing.tokens} is not usable: expected 1 to {MOST:,}.")
     if not 0 <= writing.temperature < float("inf"):

@@ -56,6 +56,9 @@ def test_a_text_goes_on(run: Run, call: Any) -> None:
         (["--temperature", "-1"], "--temperature"),
         (["--top-k", "0"], "--top-k"),
         (["--top-p", "3"], "--top-p"),
+        (["--top-p", "nan"], "--top-p nan"),
+        (["--temperature", "nan"], "--temperature nan"),
+        (["--stop="], "--stop is empty"),
         (["story.txt"], "--prompt"),
     ],
 )
@@ -69,6 +72,10 @@ def test_a_prompt_longer_than_the_context_is_read_from_its_end(run: Run, call: A
     done = call("generate", str(run.path), "--prompt", TEXT, "--tokens", "50", "--json")
     assert done.code == 0, done.err
     assert len(done.json["text"]) == 50
+    assert "the prompt has 9,600 tokens and the model sees 32 at once" in done.err
+    end = call("generate", str(run.path), "--prompt", TEXT[-32:], "--tokens", "50", "--json")
+    assert end.json["text"] == done.json["text"]
+    assert "the prompt has" not in end.err
 
 
 def test_what_writes_does_not_answer(run: Run, call: Any, tmp_path: Path) -> None:
@@ -105,3 +112,22 @@ def test_a_prompt_without_a_token_is_none(run: Run, tmp_path: Path, call: Any) -
     done = call("generate", str(worded.path), "--prompt", "  ", "--tokens", "3", "--json")
     assert done.code == 0, done.err
     assert done.json["tokens"] == 3
+
+
+def test_numbers_at_the_edge_of_what_is_usable(run: Run, call: Any) -> None:
+    words = ("generate", str(run.path), "--prompt", "the cat", "--tokens", "30", "--json")
+    likeliest = call(*words, "--temperature", "0").json["text"]
+    assert call(*words, "--temperature", "1e-300").json["text"] == likeliest
+    assert call(*words, "--top-k", "1").json["text"] == call(*words, "--top-p", "1e-30").json["text"] == likeliest
+    assert call(*words, "--top-k", "9999").json["text"] == call(*words, "--top-p", "1").json["text"]
+    for seed in ("-1", str(10**30)):
+        first, second = (call(*words, "--seed", seed) for _ in range(2))
+        assert first.code == 0, first.err
+        assert first.json["text"] == second.json["text"]
+    assert call(*words, "--temperature", "1e300").code == 0
+
+
+def test_an_empty_prompt_is_the_beginning_of_a_line(run: Run, call: Any) -> None:
+    words = ("generate", str(run.path), "--tokens", "20", "--temperature", "0", "--json")
+    assert call(*words).json["text"] == call(*words, "--prompt", "").json["text"]
+    assert call(*words).json["text"] == call(*words, "--prompt", "\n").json["text"]

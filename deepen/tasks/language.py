@@ -18,17 +18,16 @@ from torch.nn import functional
 from deepen.data.dataset import Columns
 from deepen.data.preprocess import Preprocess
 from deepen.data.sentences import TextPreprocess
-from deepen.data.tokenizer import BEGIN, END, REPLACEMENT, SPECIAL, UNKNOWN
+from deepen.data.tokenizer import BEGIN, END, SPECIAL, UNKNOWN, Characters, Pieces
 from deepen.errors import Misuse, Problem
+from deepen.randomness import generator
 from deepen.spec import PAD, Spec, Text, Tokens
 from deepen.tasks.base import Batch, Continues, Goal, Rows, Supervised, Writes, Writing
 from deepen.tasks.measures import Weighted, mean, once
+from deepen.tasks.spelling import Spelling
 
 SUMMARY = "learns how a text goes on, token by token"
 
-SEAM = 8
-"""Tokens of a prompt that are looked at to tell what follows: the first piece of a text may be told otherwise than the same
-piece within it."""
 LOGITS = 2**25
 """Numbers that are answered at once while scoring: a large vocabulary takes much memory."""
 PIECE = 4096
@@ -144,42 +143,41 @@ class Language(Supervised, Weighted, Writes):
         if not isinstance(model, Continues):
             raise Problem(f"{type(model).__name__} cannot go on with a text: choose --model gpt.")
         device = next(model.parameters()).device
-        draws = torch.Generator(device=device).manual_seed(writing.seed)
-        tokenizer = preprocess.tokenizer
-        first = BEGIN if BEGIN in tokenizer.marks else UNKNOWN
-        held = [*preprocess.frame[0], *tokenizer.encode([prompt])[0].tolist()] or [first]  # a blank may be no token
-        tail = held[-SEAM:]
-        seam = tokenizer.decode(tail)
+        draws = generator(writing.seed, "writing", device=device)
+        tokenizer, before = preprocess.tokenizer, preprocess.frame[0]
+        seen = [*before, *tokenizer.encode([prompt])[0].tolist()] or opening(tokenizer)
         ends = [token for token in (BEGIN, END) if token in tokenizer.marks]
-        written: list[int] = []
-        told = ""
-        caches, fresh = model.begin(), held[-self.length :]
-        for _ in range(writing.tokens):
+        spelling = Spelling(tokenizer, seen, writing.stop)
+        caches, fresh = model.begin(), latest(seen, self.length, before)
+        for count in range(writing.tokens):
             if caches[0].filled + len(fresh) > self.length:  # what lies furthest back is forgotten
-                caches, fresh = model.begin(), [*held, *written][-(self.length // 2) :]
+                caches, fresh = model.begin(), latest(seen, self.length // 2, before)
             logits = model.go_on(torch.tensor([fresh], device=device), caches)[0].float()
             token = int(drawn(logits, writing, draws, ends))
             if token in ends:
-                break
-            written.append(token)
+                yield spelling.rest()
+                return count
+            seen.append(token)
             fresh = [token]
-            text = tokenizer.decode([*tail, *written])[len(seam) :]
-            whole, ended = until(text, writing.stop)
-            # What may yet turn into the stop, or is half of a character, is not shown before that is known.
-            sure = whole if ended else whole[: len(whole) - len(writing.stop or " ") + 1]
-            if sure.startswith(told) and not sure.endswith(REPLACEMENT):
-                yield sure[len(told) :]
-                told = sure
-            if ended:
-                return len(written)
-        yield until(tokenizer.decode([*tail, *written])[len(seam) :], writing.stop)[0][len(told) :]
-        return len(written)
+            yield spelling.add(token)
+            if spelling.ended:
+                return count + 1
+        yield spelling.rest()
+        return writing.tokens
 
 
-def until(text: str, stop: str | None) -> tuple[str, bool]:
-    """The text before `stop`, and whether it stands there."""
-    before, found, _ = text.partition(stop) if stop else (text, "", "")
-    return before, bool(found)
+def opening(tokenizer: Characters | Pieces) -> list[int]:
+    """What an empty prompt is read as: the beginning of a text, else of a line, where a tokenizer has them."""
+    if BEGIN in tokenizer.marks:
+        return [BEGIN]
+    return tokenizer.encode(["\n"])[0].tolist() or [UNKNOWN]
+
+
+def latest(seen: Sequence[int], many: int, before: Sequence[int]) -> list[int]:
+    """The last `many` tokens, of which the first stay what stands before every text: networks lean on it (Xiao et al., 2024)."""
+    if len(seen) <= many:
+        return list(seen)
+    return [*before, *seen[len(seen) - max(1, many - len(before)) :]]
 
 
 def drawn(logits: Tensor, writing: Writing, draws: torch.Generator, ends: Sequence[int] = ()) -> Tensor:
@@ -191,7 +189,8 @@ def drawn(logits: Tensor, writing: Writing, draws: torch.Generator, ends: Sequen
     logits[list(ends)] = kept
     if writing.temperature == 0:
         return logits.argmax()
-    logits = logits / writing.temperature
+    known = torch.finfo(logits.dtype)
+    logits = (logits - logits.max()) / min(max(writing.temperature, known.tiny), known.max)
     if writing.top_k is not None and writing.top_k < len(logits):
         logits[logits < logits.topk(writing.top_k).values[-1]] = -torch.inf
     if writing.top_p is not None and writing.top_p < 1:

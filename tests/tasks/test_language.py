@@ -113,3 +113,19 @@ def test_few_are_chosen_from() -> None:
 def test_classes_are_refused() -> None:
     with pytest.raises(Problem, match="running text"):
         language.build(Spec(SPEC.input, Category(("a", "b"))), language.Config())
+
+
+def test_what_stands_before_every_text_is_not_forgotten() -> None:
+    seen = list(range(10, 30))
+    assert language.latest([2, *seen], 8, [2]) == [2, *seen[-7:]]
+    assert language.latest(seen, 8, []) == seen[-8:]
+    assert language.latest([2, 5], 8, [2]) == [2, 5]
+    assert language.latest([2, *seen], 1, [2]) == [2, 29], "one token of the text is there at least"
+
+
+def test_next_to_no_temperature_is_the_likeliest() -> None:
+    logits = torch.tensor([9.0, 9.0, 9.0, 9.0, 9.0, 0.1, 3.0, 2.0, 2.9, 0.0])
+    draws = torch.Generator().manual_seed(0)
+    for temperature in (1e-300, 1e-45, 1e-9):
+        assert int(language.drawn(logits, Writing(temperature=temperature), draws)) == 6
+    assert int(language.drawn(logits, Writing(temperature=1e300), draws)) >= 5
