@@ -81,3 +81,42 @@ def test_scores_of_many_selections_at_once() -> None:
 )
 def test_words_are_cut_as_spacy_cuts_them(text: str, words: str) -> None:
     assert bleu.words(text) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("translation", "reference"),
+    [("v w x y z", "a b c d e"), ("v w x y z v w", "a"), ("", ""), ("a", "")],
+)
+def test_without_a_hit_it_is_nothing(translation: str, reference: str) -> None:
+    sacrebleu = pytest.importorskip("sacrebleu", reason="the extra 'text' is not installed")
+    assert score([translation], [reference]) == sacrebleu.corpus_bleu([translation], [[reference]]).score == 0
+
+
+def test_the_signature_is_that_of_sacrebleu() -> None:
+    sacrebleu = pytest.importorskip("sacrebleu", reason="the extra 'text' is not installed")
+    metric = sacrebleu.BLEU()
+    metric.corpus_score(["a b c d"], [["a b c d"]])
+    signature = str(metric.get_signature()).rpartition("|")[0]
+    assert signature in str(bleu.__doc__).replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("他们don't 知道", "他 们 do n't 知 道"),
+        ("हिन्दी में लिखो", "हिन्दी में लिखो"),
+        ("cafe\u0301s de\u0301ja\u0300", "cafe\u0301s de\u0301ja\u0300"),
+        ("İstanbul'da", "i\u0307stanbul ' da"),
+        ("ກາ𠀀", "ກ າ 𠀀"),
+    ],
+)
+def test_marks_belong_to_their_letters_and_scripts_stay_apart(text: str, words: str) -> None:
+    assert bleu.words(text) == words.split()
+
+
+@pytest.mark.parametrize(
+    "text", ["我" * 30_000, "a" * 30_000, "_" * 30_000, "1." * 15_000, "a." * 15_000, "é" * 30_000]
+)
+def test_a_long_run_of_letters_is_cut_in_one_go(text: str) -> None:
+    """Looking from each letter to the end of the run for `n't`, this took minutes."""
+    assert "".join(bleu.words(text)) == text
