@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,18 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 
 @contextmanager
 def open_bytes(path: str) -> Iterator[IO[bytes]]:
-    """The content of a file, unpacked where it is gzip, by its first bytes or its ending."""
+    """The content of a file, unpacked where it is gzip, by its first bytes or its ending. Raises `Problem` where it turns out to
+    be damaged while it is read."""
     with Path(path).open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
-        if packed or path.lower().endswith(".gz"):
+        if not packed and not path.lower().endswith(".gz"):
+            yield raw
+            return
+        try:
             with gzip.open(raw, "rb") as unpacked:
                 yield unpacked  # type: ignore[misc]
-        else:
-            yield raw
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise Problem(f"{path} cannot be unpacked ({error}): it is damaged, cut short or no gzip file.") from None
 
 
 def encoding_of(path: str, asked: str | None) -> tuple[str, list[str]]:

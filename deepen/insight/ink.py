@@ -66,12 +66,13 @@ def shorten(text: str, width: float) -> str:
 def wrapped(text: str, width: float) -> list[str]:
     """`text` in lines that are at most about `width` pixels wide at 12 px, broken between words where there are some."""
     lines, line = [], ""
+    most = max(1, int(width / text_width(".")) + 1)  # letters that may fit: none is narrower
     for word in re.findall(r"\s*\S+|\s+$", text):
         if text_width(line + word) > width and line:
             lines.append(line)
             line, word = "", word.lstrip()
-        while text_width(word) > width and len(word) > 1:
-            fitting = next(n for n in range(len(word), 0, -1) if n == 1 or text_width(word[:n]) <= width)
+        while text_width(word[: most + 1]) > width and len(word) > 1:
+            fitting = next(n for n in range(min(most, len(word)), 0, -1) if n == 1 or text_width(word[:n]) <= width)
             lines.append(word[:fitting])
             word = word[fitting:]
         line += word

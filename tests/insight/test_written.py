@@ -80,11 +80,17 @@ def test_lines_are_broken_between_words() -> None:
     assert wrapped("To be or not to be, that is", 85) == ["To be or not", "to be, that", "is"]
 
 
-@pytest.mark.parametrize("text", ["", "   ", "a", "好" * 50, "x" * 90 + " y", "    if x:  return", "a\tb"])
+@pytest.mark.parametrize(
+    "text", ["", "   ", "a", "好" * 50, "x" * 90 + " y", "    if x:  return", "a\tb", "好" * 20_000]
+)
 def test_lines_hold_everything_and_fit(text: str) -> None:
     lines = wrapped(text, 100)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(text_width(line) <= 100 for line in lines)
+
+
+def test_where_there_is_no_room_each_letter_has_its_line() -> None:
+    assert wrapped("abc", -50) == ["a", "b", "c"]
 
 
 def test_a_table_of_texts_is_safe_and_keeps_lines() -> None:
