@@ -10,19 +10,27 @@ import numpy as np
 from torch import Tensor
 
 from deepen.data import tokenizer as tokenizers
-from deepen.data.dataset import Dataset, Finding, Sealed
+from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.preprocess import Preprocess
 from deepen.data.ragged import Ragged, string
 from deepen.data.sentences import TextPreprocess
 from deepen.data.splits import split
 from deepen.data.tokenizer import END, UNKNOWN, Characters, Pieces
-from deepen.errors import Misuse
+from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
-from deepen.spec import Sentence, Spec, Text
+from deepen.spec import PAD, Sentence, Spec, Text
 
 USUAL_SIZE = {"characters": 8192, "words": 30_000, "bpe": 4000, "wordpiece": 4000}
 LONGEST = 256
 """Tokens of a text that are kept, where nothing else is asked and texts are that long."""
+MOST_CHARACTERS = 10_000
+"""Of a text or a translation. A longer line is no sentence but a damaged file: cut into pieces it would take hours."""
+TIMES, ROOM = 2.0, 10
+"""An answer may take twice the tokens of its text and ten more, or as many as those of nearly all training pairs take."""
+NEARLY_ALL = 0.999
+EMPTY, ENDLESS = "an empty side", f"a side of more than {MOST_CHARACTERS:,} characters"
+NAMED = 3
+"""Lines that are named where something is the matter with several."""
 
 
 @dataclass
@@ -59,6 +67,8 @@ class PairPreprocess(Preprocess):
     target: Characters | Pieces
     languages: tuple[str, str] = ("", "")
     """From which into which, as the files or columns are called."""
+    times: float = TIMES
+    """Tokens that an answer may take for each one of its text, beside `ROOM`."""
 
     kind = "pair"
 
@@ -71,17 +81,32 @@ class PairPreprocess(Preprocess):
     def tensor(self, stored: Tensor) -> Tensor:
         return self.source.tensor(stored)
 
+    def room(self, inputs: Tensor) -> Tensor:
+        """The most tokens that an answer to each of the texts [B, L] may take, int64 [B]: what never ends has to stop."""
+        return (self.times * (inputs != PAD).sum(1).double() + ROOM).ceil().long()
+
     def shown(self, stored: Tensor) -> str:
         """What the model sees of a text, for people."""
         return self.source.shown(stored)
 
+    def beside(self, item: Any) -> dict[str, Any]:
+        """Of a text of which a part was not read, how much that is: a translation lacks it."""
+        if len(tokenizers.tidy(item).encode()) <= self.source.length:  # no token is less than a byte
+            return {}
+        tokens = len(self.source.tokenizer.encode([item])[0])
+        if tokens <= self.source.length:
+            return {}
+        return {"cut": f"only the first {self.source.length:,} of {tokens:,} tokens were read"}
+
     def to_json(self) -> dict[str, Any]:
-        return {"source": self.source.to_json(), "target": self.target.to_json(), "languages": list(self.languages)}
+        own = {"languages": list(self.languages), "times": self.times}
+        return {"source": self.source.to_json(), "target": self.target.to_json(), **own}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PairPreprocess:
         first, second = data["languages"]
-        return cls(TextPreprocess.from_json(data["source"]), tokenizers.restore(data["target"]), (first, second))
+        target = tokenizers.restore(data["target"])
+        return cls(TextPreprocess.from_json(data["source"]), target, (first, second), data.get("times", TIMES))
 
 
 KIND = PairPreprocess
@@ -98,6 +123,8 @@ def build(
     origins: Sequence[str],
     given: np.ndarray | None = None,
     facts: Sequence[str] = (),
+    bad: Sequence[Bad] = (),
+    findings: Sequence[Finding] = (),
     testing: str = "",
 ) -> Dataset:
     """A data set of (text, translation), from and into `languages`. `given` is the split of each pair, where the data brings
@@ -109,14 +136,25 @@ def build(
     for key in ("group", "time"):
         if getattr(config, key) is not None:
             raise Misuse(f"data.{key} names a column beside the texts, and pairs of texts have none: leave it out.")
-    kept = np.array([number for number, pair in enumerate(pairs) if all(text.strip() for text in pair)], dtype=np.int64)
-    findings = []
-    if dropped := len(pairs) - len(kept):
-        text = f"{dropped:,} of {len(pairs):,} pairs have an empty side: they are left out."
+    empty = [number for number, pair in enumerate(pairs) if not all(text.strip() for text in pair)]
+    endless = [number for number, pair in enumerate(pairs) if max(map(len, pair)) > MOST_CHARACTERS]
+    findings = list(findings)
+    if empty:
+        text = f"{len(empty):,} of {len(pairs):,} pairs have {EMPTY}: they are left out{_named(empty, origins)}."
         findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove both of their lines."))
+    if endless:
+        text = f"{len(endless):,} of {len(pairs):,} pairs have {ENDLESS}: they are left out{_named(endless, origins)}."
+        findings.append(Finding("warning", "endless-texts", text, "Cut them into sentences, on both sides alike."))
+    kept = np.setdiff1d(np.arange(len(pairs)), [*empty, *endless]).astype(np.int64)
+    if not len(kept):
+        broken = " and ".join(
+            f"{len(some):,} with {what}" for some, what in ((empty, EMPTY), (endless, ENDLESS)) if some
+        )
+        held = f"of its {len(pairs):,} pairs none is left, {broken}" if pairs else "its files hold no line"
+        raise Problem(f"There is nothing to learn from in {name}: {held}.")
     parts, why = split(len(kept), config, seed, given=None if given is None else given[kept], testing=testing)
     size = USUAL_SIZE[config.tokens] if config.vocabulary is None else config.vocabulary
-    sides, lengths, told = [], [], []
+    sides, lengths, told, many = [], [], [], []
     for side, language in enumerate(languages):
         learnt = [pairs[kept[row]][side] for row in parts["train"].tolist()]
         fitted = tokenizers.fit(config.tokens, learnt, size)
@@ -124,6 +162,7 @@ def build(
         length = config.length or min(int(max(1, sizes.max(initial=1))) + side, LONGEST)  # the end is a token too
         sides.append(fitted)
         lengths.append(length)
+        many.append(np.minimum(sizes + side, length))
         told.append(
             f"Texts in {language}: {fitted.vocabulary:,} different {_called(fitted)}, {int(np.median(sizes)):,} in the middle "
             f"text, at most {int(sizes.max(initial=0)):,}."
@@ -131,8 +170,9 @@ def build(
         if cut := int((sizes + side > length).sum()):
             text = f"{cut:,} of {len(sizes):,} training texts in {language} are longer than {length:,} tokens: cut off."
             findings.append(Finding("note", "cut-texts", text, "data.length=NUMBER keeps more of them."))
+    times = max(TIMES, float(np.quantile((many[1] - ROOM) / np.maximum(many[0], 1), NEARLY_ALL, method="higher")))
     preprocess = PairPreprocess(
-        TextPreprocess(sides[0], lengths[0], languages[0], config.encoding), sides[1], languages
+        TextPreprocess(sides[0], lengths[0], languages[0], config.encoding), sides[1], languages, times
     )
     made = {}
     for part, index in parts.items():
@@ -156,9 +196,15 @@ def build(
         test=Sealed(made["test"]) if len(made["test"]) else None,
         digest=digest,
         facts=[*facts, *told, *why],
+        bad=list(bad),
         findings=findings,
         testing=testing,
     )
+
+
+def _named(rows: Sequence[int], origins: Sequence[str]) -> str:
+    """The first of some lines, for people."""
+    return f" ({', '.join(origins[row] for row in rows[:NAMED])}{', ...' if len(rows) > NAMED else ''})"
 
 
 def written(text: str) -> bytes:

@@ -9,23 +9,27 @@ Any of them may end in .txt or .gz.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from deepen.data import paired, texts
-from deepen.data.dataset import Dataset
+from deepen.data.dataset import Dataset, Finding
 from deepen.data.documents import part_in
 from deepen.data.reading import ENDINGS, ending, peek_table
+from deepen.data.splits import NAMES
 from deepen.data.tables import open_table
 from deepen.data.text_file import encoding_of, read_lines
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 
 SUMMARY = "your translations: two files with a line of each (train.de, train.en), or a table with two columns of texts"
+TASK = "translate"
 Config = paired.Config
 CODES = """
 aa ab af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cv cy da de dv dz ee el en eo es et eu fa
@@ -34,9 +38,13 @@ ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na
 os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts
 tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu deu ger eng fra fre spa ita por rus zho chi jpn kor ara hin tur nld
 dut pol ces cze swe dan fin nor ell gre heb hun ron rum ukr vie tha ind src tgt source target
+german english french spanish italian portuguese russian chinese japanese korean arabic hindi turkish dutch polish czech swedish
+danish finnish norwegian greek hebrew hungarian romanian ukrainian vietnamese thai indonesian
 """
 """What languages are called in names of files (ISO 639), and the two sides where they are not named."""
-INTO = ("en", "eng", "tgt", "target")
+SIDE = re.compile(rf"({'|'.join(CODES.split())})([-_]([a-z]{{2}}|hans|hant|latn|cyrl|arab))?", re.IGNORECASE)
+"""A language, as in zh, zh-CN or zh_Hans."""
+INTO = ("en", "eng", "english", "tgt", "target")
 """Sides that are translated into where nothing else is asked."""
 BY_NAME = "add files called test, as in test.de and test.en"
 
@@ -45,7 +53,7 @@ def recognise(source: str) -> str | None:
     """Why `source` is translations, or None."""
     path = Path(source).expanduser()
     if path.is_dir():
-        sides = sorted({side for files in _piles(path).values() for side in files})
+        sides = sorted({side for files in _files(path)[0].values() if len(files) > 1 for side in files})
         return f"files in {' and '.join(sides)} whose lines belong together" if sides else None
     if ending(source) not in ENDINGS or not path.is_file():
         return None
@@ -54,9 +62,21 @@ def recognise(source: str) -> str | None:
     except Problem:
         return None  # what is wrong with it is said by who reads all of it
     prose = [name for name, cells in table.columns.items() if texts.is_prose(cells)]
-    if len(prose) != 2 or len(table.columns) > 3:
+    others = [name for name in table.columns if name not in prose]
+    if len(prose) != 2 or len(others) > 1 or not all(_counts(table.columns[name]) for name in others):
         return None
     return f"a table of texts and translations, by what stands in '{prose[0]}' and '{prose[1]}'"
+
+
+def asked(source: str) -> str | None:
+    """Why a table is read as translations where that was asked for, or None where `source` is none."""
+    return "a table of texts and translations, since that was asked for" if ending(source) in ENDINGS else None
+
+
+def _counts(cells: Sequence[Any]) -> bool:
+    """Whether a column numbers the rows, and so is nothing to learn."""
+    numbers = [str(cell) for cell in cells]
+    return all(map(str.isdecimal, numbers)) and all(int(a) < int(b) for a, b in itertools.pairwise(numbers))
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
@@ -69,12 +89,22 @@ def load(source: str, options: Data, seed: int) -> Dataset:
 
 def _from_folder(source: str, config: Config, seed: int) -> Dataset:
     folder = Path(source).expanduser()
-    piles = _piles(folder)
-    languages = sides(sorted({side for files in piles.values() for side in files}), config, "language")
+    piles, doubled = _files(folder)
+    paired_up = {side for files in piles.values() if len(files) > 1 for side in files}
+    languages = sides(sorted(paired_up), config, "language")
     usable = {stem: files for stem, files in piles.items() if set(languages) <= set(files)}
     if not usable:
         raise Problem(f"{source} has no two files of one name in {languages[0]} and {languages[1]}.")
+    alone = [
+        files[side].name for stem, files in piles.items() if stem not in usable for side in languages if side in files
+    ]
+    findings = []
+    if alone:
+        text = f"Without a partner in the other language, and left out: {', '.join(alone)}."
+        mend = f"Lay the translation beside it, under the same name, or take the file{'s' * (len(alone) > 1)} away."
+        findings.append(Finding("warning", "partner", text, mend))
     chosen, facts = _parts(sorted(usable), config)
+    facts += [f"{taken} is read and not {left}, which has the same name." for taken, left in doubled]
     digest = hashlib.sha256()
     pairs: list[tuple[str, str]] = []
     origins: list[str] = []
@@ -99,6 +129,7 @@ def _from_folder(source: str, config: Config, seed: int) -> Dataset:
         origins=origins,
         given=np.array(given),
         facts=[f"{len(pairs):,} pairs, from {languages[0]} into {languages[1]}.", *facts],
+        findings=findings,
         testing=BY_NAME,
     )
 
@@ -108,11 +139,9 @@ def _from_table(source: str, config: Config, seed: int) -> Dataset:
         raise Misuse("data.test names a pair of files, and this is a table: leave it out, or lay the pairs into files.")
     table = open_table(source, config)
     names = [name for name, cells in table.columns.items() if texts.is_prose(cells)]
+    names = names if len(names) > 1 else list(table.columns)
     named = [name for name in (config.source, config.target) if name in table.columns]
     languages = sides([*names, *(name for name in named if name not in names)], config, "column")
-    if missing := [name for name in languages if name not in table.columns]:
-        hint = did_you_mean(missing[0], list(table.columns))
-        raise Misuse(f"There is no column '{missing[0]}'.{hint} Columns: {', '.join(table.columns)}.")
     columns = [table.columns[name] for name in languages]
     empty = {None, *config.missing}
     pairs = [tuple("" if cell in empty else str(cell) for cell in row) for row in zip(*columns, strict=True)]
@@ -125,6 +154,7 @@ def _from_table(source: str, config: Config, seed: int) -> Dataset:
         digest=hashlib.sha256(Path(source).read_bytes()).hexdigest(),
         origins=[table.origin(row) for row in range(len(pairs))],
         facts=[*table.facts, f"{len(pairs):,} pairs, from '{languages[0]}' into '{languages[1]}'."],
+        bad=table.bad,
     )
 
 
@@ -134,10 +164,13 @@ def read(files: Sequence[Path], encoding: str | None) -> tuple[list[tuple[str, s
     found, facts = [], []
     for file in files:
         known, told = encoding_of(str(file), encoding)
-        lines = [line.rstrip("\r\n").strip() for line in read_lines(str(file), known)]
+        lines = [line.strip() for line in read_lines(str(file), known)]
         facts += [f"{file.name}: {fact}" for fact in told]
         found.append(lines)
     first, second = found
+    for longer, shorter in ((first, second), (second, first)):
+        while len(longer) > len(shorter) and not longer[-1]:  # empty lines at the end of a file lack nothing
+            longer.pop()
     if len(first) != len(second):
         raise Problem(
             f"{files[0].name} has {len(first):,} lines and {files[1].name} {len(second):,}: each line of one must be the "
@@ -160,20 +193,25 @@ def sides(there: Sequence[str], config: Config, what: str) -> tuple[str, str]:
         config.source is not None and config.target is not None
     ):
         raise Misuse(f"There are {', '.join(there)}: name two of them with data.source=... and data.target=...")
-    into = config.target or next((one for one in INTO if one in rest), rest[-1] if rest else "")
+    usual = [one for name in INTO for one in rest if re.split("[-_]", one.lower())[0] == name]
+    into = config.target or (usual[0] if usual else rest[-1] if rest else "")
     rest = [one for one in rest if one != into]
     if not into or not (config.source or rest):
         raise Problem(f"Only the {what} {', '.join(there)} is there: two are needed, a text and its translation.")
     return config.source or rest[0], into
 
 
-def _piles(folder: Path) -> dict[str, dict[str, Path]]:
-    """Files by the name that they share and by their language: only names that two languages or more share."""
+def _files(folder: Path) -> tuple[dict[str, dict[str, Path]], list[tuple[str, str]]]:
+    """Files by the name that they share and by their language; and of those that are there packed as well, say, which is taken
+    and which is not."""
     piles: dict[str, dict[str, Path]] = defaultdict(dict)
+    doubled = []
     for file in sorted(folder.iterdir()):
         if file.is_file() and not file.name.startswith(".") and (named := _named(file.name)):
-            piles[named[0]].setdefault(named[1], file)
-    return {stem: files for stem, files in piles.items() if len(files) > 1}
+            taken = piles[named[0]].setdefault(named[1], file)
+            if taken is not file:
+                doubled.append((taken.name, file.name))
+    return piles, doubled
 
 
 def _named(name: str) -> tuple[str, str] | None:
@@ -183,7 +221,7 @@ def _named(name: str) -> tuple[str, str] | None:
     stem, _, side = bare.rpartition(".")
     if not stem and bare == plain:  # a file that is called de and nothing more tells too little
         return None
-    return (stem, side) if re.split("[-_]", side.lower())[0] in CODES.split() else None
+    return (stem, side) if SIDE.fullmatch(side) else None
 
 
 def _parts(stems: Sequence[str], config: Config) -> tuple[dict[str, str], list[str]]:
@@ -198,10 +236,24 @@ def _parts(stems: Sequence[str], config: Config) -> tuple[dict[str, str], list[s
             raise Misuse(
                 f"data.test={config.test} names no pair of files to test on.{hint} There are: {', '.join(stems)}."
             )
+    unclear = [stem for stem, part in found.items() if part is None and stem != test]
+    known = [stem for stem, part in found.items() if part is not None and stem != config.test]
+    if unclear and known:
+        raise Problem(
+            f"It is not clear what part of the data '{unclear[0]}' is, beside '{known[0]}': expected train, val or test in its "
+            "name (data.test=NAME seals a pair of files as the test split)."
+        )
     parts = {stem: part or "train" for stem, part in found.items() if part != "test" and stem != test}
     if test is not None:
         parts[test] = "test"
     facts = []
+    if len(stems) > 1:
+        listed = [
+            f"{', '.join(stem for stem in parts if parts[stem] == part)} for {part}"
+            for part in NAMES
+            if part in parts.values()
+        ]
+        facts.append(f"Pairs of files: {'; '.join(listed)}.")
     if left := [stem for stem in tests if stem != test]:
         facts.append(f"'{test}' is the test split; {', '.join(left)} are left alone (data.test=NAME takes another).")
     return parts, facts

@@ -19,6 +19,7 @@ from deepen.insight.pictures import wrapped_table
 from deepen.spec import PAD
 from deepen.tasks import bleu
 from deepen.tasks.base import Reads, Rows
+from deepen.tasks.translate import Translate
 
 EACH = 4
 """Texts of the worst, of the middle and of the best that are shown."""
@@ -28,6 +29,10 @@ LOOKS, GOOD = 3, 14
 """Texts that are shown with where the model looks, of about so many tokens."""
 MOST = 24
 """Tokens that are shown of each side."""
+LONG = 600
+"""Characters of a text that are shown."""
+WIDE = 160
+"""Pixels of a token that is shown."""
 CELL = 19.0
 
 
@@ -36,9 +41,9 @@ def samples(dataset: Dataset, some: Columns) -> str:
     preprocess = dataset.preprocess
     assert isinstance(preprocess, PairPreprocess)
     lines = [
-        pair
+        (shorten(name, WIDE), brief(words))
         for seen, reference in zip(some["input"], some["reference"], strict=True)
-        for pair in ((preprocess.languages[0], preprocess.shown(seen)), (preprocess.languages[1], read_back(reference)))
+        for name, words in zip(preprocess.languages, (preprocess.shown(seen), read_back(reference)), strict=True)
     ]
     return wrapped_table("Training samples", ("", "text"), lines)
 
@@ -47,6 +52,7 @@ def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Reads) -> dict[s
     """`translations` and, of a model that says so, `looks`; `rows` are those of the validation split."""
     preprocess, split = dataset.preprocess, dataset.validation
     assert isinstance(preprocess, PairPreprocess)
+    assert isinstance(task, Translate)
     each = bleu.score(rows["written"][:, : bleu.COUNTS])
     long = (rows["written"][:, bleu.COUNTS - 1] >= ENOUGH).nonzero().squeeze(1)
     order = (long if len(long) else torch.arange(len(each)))[
@@ -57,10 +63,13 @@ def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Reads) -> dict[s
     index = torch.tensor(list(chosen))
     batch = split.take(index)
     sources = [preprocess.shown(row) for row in batch["input"]]
-    answers = [one["text"] for one in task.read(module, preprocess, sources)]
+    device = next(module.parameters()).device
+    with mode.evaluating(module):
+        answers = task.answers(module, preprocess, preprocess.tensor(batch["input"]).to(device))
     lines = []
     for row, source, reference, answer in zip(index.tolist(), sources, batch["reference"], answers, strict=True):
-        lines += [("text", source), ("reference", read_back(reference)), (f"BLEU {each[row]:.0f}", answer)]
+        lines += [("text", brief(source)), ("reference", brief(read_back(reference)))]
+        lines += [(f"BLEU {each[row]:.0f}", brief(answer))]
     title = f"The worst, middling and best of {len(each):,} held back, by the BLEU of each"
     drawn = {"translations": wrapped_table(title, ("", "text, reference and what the model writes"), lines)}
     if hasattr(module, "attended"):
@@ -85,19 +94,25 @@ def looks(module: Any, preprocess: PairPreprocess, split: Columns) -> str:
     return heat(maps)
 
 
+def brief(words: str) -> str:
+    """A text as far as it is shown."""
+    return words if len(words) <= LONG else f"{words[:LONG]} …"
+
+
 def heat(maps: Sequence[tuple[Sequence[str], Sequence[str], NDArray[np.float64]]]) -> str:
     """Weights [M, L] with the words that were read above and those that were written beside, the maps under each other."""
     title, note = "Where it looks while it writes", "columns: what it reads; rows: what comes next; stronger: more"
     parts, y, width = [text(12, 22, title, "title"), text(12, 42, note, "mute")], 58.0, text_width(note) + 24
     for read, written, weights in maps:
-        left = max(text_width(word) for word in written) + 24
+        shown = [shorten(word, WIDE) for word in written]
+        left = max(text_width(word) for word in shown) + 24
         top = y + 0.72 * min(110.0, max(text_width(word) for word in read)) + 12
         for column, word in enumerate(read):
             x = left + (column + 0.6) * CELL
             turned = f'transform="translate({x:.1f} {top - 6:.1f}) rotate(-45)"'
             parts.append(f"<g {turned}>{text(0, 0, shorten(word, 110), tip=word)}</g>")
         for row, word in enumerate(written):
-            parts.append(text(left - 8, top + (row + 0.7) * CELL, word, "end"))
+            parts.append(text(left - 8, top + (row + 0.7) * CELL, shown[row], "end"))
             for column, weight in enumerate(weights[row]):
                 box = f'x="{left + column * CELL:.1f}" y="{top + row * CELL:.1f}" width="{CELL - 1:g}" height="{CELL - 1:g}"'
                 tip = f"{word} ← {read[column]}: {100 * weight:.0f} %"

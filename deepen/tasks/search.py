@@ -16,8 +16,6 @@ from deepen.spec import BEGIN, PAD
 
 NEVER = (PAD, UNKNOWN, BEGIN, HIDDEN)
 """Tokens that are not written."""
-ROOM = 10
-"""An answer has at most twice the tokens of the text, and this many more."""
 
 
 class Seq2Seq(Protocol):
@@ -35,15 +33,14 @@ class Seq2Seq(Protocol):
 
 
 @torch.no_grad()
-def write(model: Seq2Seq, input: Tensor, *, beam: int, penalty: float, longest: int) -> list[list[int]]:
-    """The best answer found to each text of `input` [B, L]: at most `longest` tokens, without the end.
+def write(model: Seq2Seq, input: Tensor, *, beam: int, penalty: float, room: Tensor) -> list[list[int]]:
+    """The best answer found to each text of `input` [B, L]: at most `room` tokens, int64 [B], without the end.
 
     A text is done when `beam` answers to it have ended."""
-    count = len(input)
+    count, longest = len(input), int(room.max())
     memory = model.read(input)
     state = model.begin(memory)
     texts = torch.arange(count, device=input.device)
-    room = (2 * (input != PAD).sum(1) + ROOM).clamp(max=longest)
     told = input.new_full((count, 1, 1), BEGIN)
     chances = torch.zeros(count, 1, device=input.device)
     best = chances.new_full((count,), -torch.inf)

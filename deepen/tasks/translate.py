@@ -29,7 +29,11 @@ from deepen.tasks.smoothed import cross_entropy
 SUMMARY = "answers a text with a text, such as its translation"
 
 LOGITS = 2**23
-"""That are held at once while a split is scored."""
+"""That are held at once while a split is scored, and while answers are written."""
+PLACE = 64
+"""Logits that take about as much memory as what a model keeps of a token that it has written, for the time that it takes."""
+WIDEST = 1000
+"""Answers in sight; more of them only fill the memory."""
 NEEDED = ("read", "begin", "go_on")
 
 
@@ -40,7 +44,7 @@ class Config:
     label_smoothing: float = 0.1
     """Share of the truth that is spread over all tokens."""
     beam: int = 1
-    """Answers that are kept in sight while one is written. 1: always the likeliest next token."""
+    """Answers that are kept in sight while one is written, at most 1,000. 1: always the likeliest next token."""
     length_penalty: float = 1.0
     """With a beam: 0 takes the likeliest answer, which tends to be short; larger values take longer ones."""
 
@@ -57,8 +61,8 @@ def build(spec: Spec, config: Config) -> Translate:
         )
     if not 0 <= config.label_smoothing < 1:
         raise Misuse(f"task.label_smoothing={config.label_smoothing:g} is not usable: expected 0 to below 1.")
-    if config.beam < 1:
-        raise Misuse(f"task.beam={config.beam} is not usable: expected 1 or more.")
+    if not 1 <= config.beam <= WIDEST:
+        raise Misuse(f"task.beam={config.beam} is not usable: expected 1 to {WIDEST:,}.")
     if config.length_penalty < 0:
         raise Misuse(f"task.length_penalty={config.length_penalty:g} is not usable: expected 0 or more.")
     return Translate(spec, config)
@@ -99,7 +103,7 @@ class Translate(Supervised, Weighted, Reads):
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: sums over the tokens of an answer, float32 [B]: `nats`, `tokens`, and the `plain_nats` of who knows only how
         common each token is; counts for BLEU, int64 [B, 20], first of `words` and then of `signs`: `written` of what the model
-        writes, `copied` of the text itself."""
+        writes, `copied` of the text itself, as far as it was read."""
         assert self._preprocess is not None, "study() comes before score()"
         assert self._surprise is not None
         input, target = batch["input"], batch["target"]
@@ -110,7 +114,7 @@ class Translate(Supervised, Weighted, Reads):
             each = functional.cross_entropy(logits.transpose(1, 2), answers, reduction="none", ignore_index=PAD)
             nats.append(each.sum(1))
         references = [read_back(row) for row in batch["reference"].cpu()]
-        written = self._answers(model, self._preprocess, input)
+        written = self.answers(model, self._preprocess, input)
         copied = [self._preprocess.shown(row) for row in input.cpu()]
         return {
             "nats": torch.cat(nats),
@@ -131,7 +135,7 @@ class Translate(Supervised, Weighted, Reads):
         return {"bleu": words, "sacrebleu": signs, "loss": loss, "perplexity": loss.exp()}
 
     def baseline(self, rows: Rows) -> dict[str, float]:
-        """Gives the text back as it is; its loss is that of who knows how common each token is and nothing else."""
+        """Gives the text back as it was read; its loss is that of who knows how common each token is and nothing else."""
         return once(self, rows | {"written": rows["copied"], "nats": rows["plain_nats"]})
 
     def read(self, model: nn.Module, preprocess: Preprocess, items: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -139,17 +143,21 @@ class Translate(Supervised, Weighted, Reads):
         assert isinstance(preprocess, PairPreprocess)
         device = next(model.parameters()).device
         for stored, _ in preprocess.pieces(items):
-            for text in self._answers(model, preprocess, preprocess.tensor(stored.to(device))):
+            for text in self.answers(model, preprocess, preprocess.tensor(stored.to(device))):
                 yield {"text": text}
 
-    def _answers(self, model: nn.Module, preprocess: PairPreprocess, inputs: Tensor) -> list[str]:
+    def answers(self, model: nn.Module, preprocess: PairPreprocess, inputs: Tensor) -> list[str]:
+        """What the model writes to texts as it sees them, [B, L]."""
         if not all(hasattr(model, name) for name in NEEDED):
             raise Problem(
                 f"{type(model).__name__} cannot write an answer token by token: it needs the methods {', '.join(NEEDED)}."
             )
-        config = self.config
-        tokens = write(model, inputs, beam=config.beam, penalty=config.length_penalty, longest=self.longest)  # type: ignore[arg-type]
-        return [preprocess.target.decode(row).strip() for row in tokens]
+        config, written = self.config, []
+        room = preprocess.room(inputs).clamp(max=self.longest)
+        held = config.beam * max(self.vocabulary, PLACE * int(room.max()))
+        for texts, most in zip(inputs.split(some := max(1, LOGITS // held)), room.split(some), strict=True):
+            written += write(model, texts, beam=config.beam, penalty=config.length_penalty, room=most)  # type: ignore[arg-type]
+        return [preprocess.target.decode(row).strip() for row in written]
 
 
 def begun(target: Tensor) -> Tensor:

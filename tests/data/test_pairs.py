@@ -91,6 +91,150 @@ def test_pairs_with_an_empty_side_are_left_out(tmp_path: Path) -> None:
     assert dataset.findings[0].subject == "empty-texts"
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test or ()) == 40
     assert dataset.train.origin(0) == "train.de:2"
+    assert "(train.de:1)" in dataset.findings[0].text
+
+
+def test_pairs_with_an_endless_side_are_left_out_and_named(tmp_path: Path) -> None:
+    """A line of a megabyte without a blank: learning pieces from it, or filling a batch up to it, would never end."""
+    endless = "我" * 350_000 + "\n"
+    source = lay(tmp_path / "texts", train_zh=lines("a", 20) + endless + lines("a", 20), train_en=lines("b", 41))
+    dataset = pairs.load(source, config(), 0)
+    assert len(dataset.train) + len(dataset.validation) + len(dataset.test or ()) == 40
+    assert [finding.subject for finding in dataset.findings] == ["endless-texts"]
+    assert "10,000 characters: they are left out (train.zh:21)" in dataset.findings[0].text
+
+
+@pytest.mark.parametrize(("de", "en", "why"), [("", "", "no line"), ("\n\n", "x\ny\n", "2 with an empty side")])
+def test_files_that_hold_nothing_are_told(de: str, en: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=f"nothing to learn from in texts: .*{why}"):
+        pairs.load(lay(tmp_path / "texts", train_de=de, train_en=en), config(), 0)
+
+
+def test_empty_lines_at_the_end_of_one_file_lack_nothing(tmp_path: Path) -> None:
+    source = lay(tmp_path / "texts", train_de=lines("a", 40) + "\n\n", train_en=lines("b", 40))
+    dataset = pairs.load(source, config(), 0)
+    assert not dataset.findings
+    assert len(dataset.train) == 28
+
+
+def test_ends_of_lines_are_those_of_files_and_no_others(tmp_path: Path) -> None:
+    """NEL and the separators of Unicode stand within lines; one file was written on Windows, the other begins with a mark."""
+    (tmp_path / "train.de").write_bytes("\ufeff".encode() + "ja\x85nein\u2028doch {}\r\n".encode() * 40)
+    (tmp_path / "train.en").write_bytes(b"yes no still\n" * 39 + b"yes no last")
+    dataset = pairs.load(str(tmp_path), config(), 0)
+    assert len(dataset.train) + len(dataset.validation) + len(dataset.test or ()) == 40
+    assert dataset.preprocess.shown(dataset.train["input"][0]) == "ja\x85nein\u2028doch {}"
+
+
+def test_a_file_without_its_partner_is_told(tmp_path: Path) -> None:
+    parts = dict.fromkeys(("train_de", "train_en", "test_de", "test_en"), lines("a"))
+    dataset = pairs.load(lay(tmp_path / "texts", val_de=lines("a"), **parts), config(), 0)
+    assert [(one.level, one.subject) for one in dataset.findings] == [("warning", "partner")]
+    assert "left out: val.de" in dataset.findings[0].text
+
+
+def test_a_file_that_is_there_packed_as_well_is_read_once(tmp_path: Path) -> None:
+    source = lay(tmp_path / "texts", train_de=lines("a"), train_en=lines("b"))
+    (tmp_path / "texts" / "train.de.gz").write_bytes(gzip.compress(b"other\n"))
+    dataset = pairs.load(source, config(), 0)
+    assert "train.de is read and not train.de.gz, which has the same name." in dataset.facts
+
+
+def test_files_of_which_no_part_is_known_are_not_learnt_beside_others(tmp_path: Path) -> None:
+    """What a data set was made to be tested on may be called newstest2014."""
+    files = {f"{part}_{side}": lines(part) for part in ("train", "valid", "newstest2014") for side in ("de", "en")}
+    source = lay(tmp_path / "texts", **files)
+    with pytest.raises(Problem, match=r"'newstest2014' is, beside 'train'.*data\.test=NAME"):
+        pairs.load(source, config(), 0)
+    dataset = pairs.load(source, config(test="newstest2014"), 0)
+    assert len(dataset.test or ()) == 40
+    assert "Pairs of files: train for train; valid for validation; newstest2014 for test." in dataset.facts
+
+
+def test_stories_whose_names_begin_like_languages_are_no_translations(tmp_path: Path) -> None:
+    source = lay(tmp_path / "texts", no_country_txt=lines("a"), my_story_txt=lines("b"))
+    for name in ("no_country", "my_story"):
+        (tmp_path / "texts" / f"{name.replace('_', '.')}.txt").rename(tmp_path / "texts" / f"{name}.txt")
+    assert find_source(source)[0].name == "prose"
+
+
+@pytest.mark.parametrize(
+    ("names", "languages"),
+    [
+        (("en-GB", "fr"), ("fr", "en-GB")),
+        (("EN", "FR"), ("FR", "EN")),
+        (("zh_Hans", "en"), ("zh_Hans", "en")),
+        (("english", "german"), ("german", "english")),
+    ],
+)
+def test_english_by_any_name_is_translated_into(
+    names: tuple[str, str], languages: tuple[str, str], tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / f"{name}.txt").write_text(lines(name), encoding="utf-8")
+    assert find_source(str(tmp_path))[0].name == "pairs"
+    assert pairs.load(str(tmp_path), config(), 0).preprocess.languages == languages
+
+
+@pytest.mark.parametrize("damage", [slice(0, 40), slice(12, None)])
+def test_a_packed_file_that_is_damaged_is_told(damage: slice, tmp_path: Path) -> None:
+    packed = gzip.compress("".join(f"line {number * 7919 % 1000}\n" for number in range(500)).encode())
+    (tmp_path / "train.de.gz").write_bytes(packed[damage])
+    (tmp_path / "train.en").write_text(lines("a", 500), encoding="utf-8")
+    with pytest.raises(Problem, match=r"train\.de\.gz cannot be unpacked"):
+        pairs.load(str(tmp_path), config(), 0)
+
+
+def test_a_table_that_holds_something_to_learn_beside_two_texts_is_none_of_translations(tmp_path: Path) -> None:
+    rows = [f"a short title number {n},the whole review with number {n}" for n in range(60)]
+    stars, numbered = tmp_path / "reviews.csv", tmp_path / "numbered.csv"
+    stars.write_text("title,text,stars\n" + "".join(f"{row},{n % 5}\n" for n, row in enumerate(rows)))
+    numbered.write_text("id,title,text\n" + "".join(f"{n},{row}\n" for n, row in enumerate(rows)))
+    assert find_source(str(stars))[0].name != "pairs"
+    assert find_source(str(stars), "translate")[0].name == "pairs"
+    assert find_source(str(numbered))[0].name == "pairs"
+    assert find_source(str(numbered), "regress")[0].name != "pairs"
+    assert pairs.load(str(stars), config(), 0).preprocess.languages == ("title", "text")
+
+
+def test_a_table_of_words_where_a_translation_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("german,english\n" + "".join(f"wort{n},word{n}\n" for n in range(40)), encoding="utf-8")
+    assert find_source(str(path), "translate")[0].name == "pairs"
+    assert pairs.load(str(path), config(), 0).preprocess.languages == ("german", "english")
+    path.write_text("word\n" + "".join(f"word{n}\n" for n in range(40)), encoding="utf-8")
+    with pytest.raises(Problem, match="Only the column word"):
+        pairs.load(str(path), config(), 0)
+
+
+def test_rows_that_were_passed_over_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "sentences.csv"
+    rows = "".join(f"der Satz mit Nummer {n},the sentence with number {n}\n" for n in range(40))
+    path.write_text(f"german,english\n{rows}one cell\n", encoding="utf-8")
+    assert [Path(one.path).name for one in pairs.load(str(path), config(skip_bad=True), 0).bad] == ["sentences.csv:42"]
+
+
+def test_answers_have_the_room_that_training_answers_take(tmp_path: Path) -> None:
+    """A question of one sign may have a long answer, and a text in Chinese a translation of many more letters."""
+    source = lay(tmp_path / "texts", c_zh="好\n" * 40, c_en="that is good indeed, very well\n" * 40)
+    own = pairs.load(source, config(tokens="characters"), 0).preprocess
+    assert isinstance(own, paired.PairPreprocess)
+    longest = len("that is good indeed, very well") + 1
+    assert own.room(torch.tensor([[9, 0], [9, 9]])).tolist() == [longest, 2 * (longest - paired.ROOM) + paired.ROOM]
+    again = preprocess.restore(preprocess.dump(own))
+    assert isinstance(again, paired.PairPreprocess)
+    assert again.times == own.times
+    older = preprocess.dump(own)
+    del older["times"]
+    assert preprocess.restore(older).times == 2.0
+
+
+def test_what_of_a_text_was_not_read_is_told(tmp_path: Path) -> None:
+    own = pairs.load(sample.make(tmp_path), config(length=5), 0).preprocess
+    many = len(own.source.tokenizer.encode(["der hund läuft und läuft"])[0])
+    assert own.beside("der") == {}
+    assert own.beside("\udc80") == {}
+    assert own.beside("der hund läuft und läuft") == {"cut": f"only the first 5 of {many} tokens were read"}
 
 
 def test_a_table_of_two_columns_of_texts(tmp_path: Path) -> None:

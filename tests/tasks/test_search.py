@@ -64,10 +64,14 @@ def every_answer() -> list[tuple[int, ...]]:
 TEXTS = torch.tensor([[5, 6], [6, 0], [7, 7], [8, 8]])
 
 
+def room(most: int) -> Tensor:
+    return torch.full((len(TEXTS),), most)
+
+
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_a_beam_that_holds_everything_finds_the_best_answer(penalty: float) -> None:
     model = Lottery(1)
-    found = search.write(model, TEXTS, beam=200, penalty=penalty, longest=LONGEST)
+    found = search.write(model, TEXTS, beam=200, penalty=penalty, room=room(LONGEST))
     for text, answer in zip(TEXTS[:, 0].tolist(), found, strict=True):
         best = max(every_answer(), key=lambda one: chances(model, text, one) / ((5 + len(one)) / 6) ** penalty)
         assert answer == [token for token in best if token != END]
@@ -76,7 +80,7 @@ def test_a_beam_that_holds_everything_finds_the_best_answer(penalty: float) -> N
 def test_one_in_sight_is_always_the_likeliest_next_one() -> None:
     model = Lottery(2)
     for text, answer in zip(
-        TEXTS[:, 0].tolist(), search.write(model, TEXTS, beam=1, penalty=1, longest=9), strict=True
+        TEXTS[:, 0].tolist(), search.write(model, TEXTS, beam=1, penalty=1, room=room(9)), strict=True
     ):
         told = [BEGIN]
         for _ in range(9):
@@ -90,8 +94,8 @@ def test_one_in_sight_is_always_the_likeliest_next_one() -> None:
 
 @pytest.mark.parametrize("beam", [1, 2, 3])
 def test_each_text_is_answered_as_it_is_alone(beam: int) -> None:
-    together = search.write(Lottery(3), TEXTS, beam=beam, penalty=0.6, longest=6)
-    alone = [search.write(Lottery(3), row[None], beam=beam, penalty=0.6, longest=6)[0] for row in TEXTS]
+    together = search.write(Lottery(3), TEXTS, beam=beam, penalty=0.6, room=room(6))
+    alone = [search.write(Lottery(3), row[None], beam=beam, penalty=0.6, room=room(6)[:1])[0] for row in TEXTS]
     assert together == alone
 
 
@@ -99,7 +103,7 @@ def test_more_in_sight_are_never_less_likely_here() -> None:
     model = Lottery(4)
     likely = []
     for beam in (1, 4, 100):
-        found = search.write(model, TEXTS, beam=beam, penalty=0, longest=LONGEST)
+        found = search.write(model, TEXTS, beam=beam, penalty=0, room=room(LONGEST))
         ended = [(*answer, END)[:LONGEST] for answer in found]
         likely.append(sum(chances(model, text, one) for text, one in zip(TEXTS[:, 0].tolist(), ended, strict=True)))
     assert likely[0] <= likely[1] <= likely[2]
@@ -113,16 +117,16 @@ def test_nothing_is_computed_when_all_are_done() -> None:
             return logits
 
     model = Brief(0)
-    assert search.write(model, TEXTS, beam=1, penalty=1, longest=50) == [[6, 6]] * 4
+    assert search.write(model, TEXTS, beam=1, penalty=1, room=room(50)) == [[6, 6]] * 4
     assert model.steps == 3
 
 
-def test_an_answer_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_never_ends_is_cut() -> None:
     class Endless(Lottery):
         def logits(self, text: int, told: list[int]) -> Tensor:
             logits = torch.zeros(VOCABULARY)
             logits[END] = -99
             return logits
 
-    monkeypatch.setattr(search, "ROOM", 1)
-    assert [len(answer) for answer in search.write(Endless(0), TEXTS, beam=2, penalty=1, longest=4)] == [4, 3, 4, 4]
+    most = torch.tensor([4, 3, 1, 4])
+    assert [len(answer) for answer in search.write(Endless(0), TEXTS, beam=2, penalty=1, room=most)] == [4, 3, 1, 4]

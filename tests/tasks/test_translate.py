@@ -36,7 +36,7 @@ def learnt(dataset: Any, task: translate.Translate, steps: int = 60) -> nn.Modul
     config = seq2seq_transformer.Config(layers=1, width=64, hidden=64, dropout=0.0)
     model = seq2seq_transformer.build(dataset.spec, config)
     optimizer = torch.optim.Adam(model.parameters(), 0.004)
-    batch = dataset.train.take(torch.arange(60))
+    batch = dataset.train.take(torch.arange(min(60, len(dataset.train))))
     for _ in range(steps):
         optimizer.zero_grad()
         task.loss(model, batch)[0].backward()
@@ -89,7 +89,7 @@ def test_scores_do_not_depend_on_the_batches(dataset: Any, monkeypatch: pytest.M
     with torch.no_grad():
         whole = task.score(model, dataset.validation.take(torch.arange(20)))
         parts = [task.score(model, dataset.validation.between(start, start + 7)) for start in range(0, 20, 7)]
-        monkeypatch.setattr(translate, "LOGITS", 1)
+        monkeypatch.setattr(translate, "LOGITS", 1)  # each text is read and answered for itself
         apart = task.score(model, dataset.validation.take(torch.arange(20)))
     for name, values in whole.items():
         assert torch.allclose(torch.cat([part[name] for part in parts]).float(), values.float(), atol=1e-3), name
@@ -134,9 +134,19 @@ def test_references_are_what_was_written_and_not_what_is_in_the_vocabulary(tmp_p
 def test_what_it_cannot_do_is_told(dataset: Any) -> None:
     with pytest.raises(Problem, match="two files"):
         translate.build(Spec(Text(5, 9), Category(("a", "b"))), translate.Config())
-    for key, value in (("label_smoothing", 1.0), ("beam", 0), ("length_penalty", -1.0)):
+    for key, value in (("label_smoothing", 1.0), ("beam", 0), ("beam", 1001), ("length_penalty", -1.0)):
         with pytest.raises(Misuse, match=rf"task\.{key}"):
             translate.build(dataset.spec, translate.Config(**{key: value}))
     task = task_for(dataset)
     with pytest.raises(Problem, match="go_on"):
         list(task.read(nn.Linear(1, 1), dataset.preprocess, ["der hund"]))
+
+
+def test_a_short_text_may_have_a_long_answer(tmp_path: Path) -> None:
+    """Twice the text and ten more were all that could be written, however long the answers were that had been learnt."""
+    (tmp_path / "c.src").write_text("hi\n" * 40, encoding="utf-8")
+    (tmp_path / "c.tgt").write_text("one two three four five six seven eight nine ten eleven twelve thirteen\n" * 40)
+    dataset = pairs.load(str(tmp_path), paired.Config(tokens="words"), 0)
+    task = task_for(dataset)
+    [answer] = list(task.read(learnt(dataset, task, 40), dataset.preprocess, ["hi"]))
+    assert answer["text"].split()[-2:] == ["twelve", "thirteen"]
