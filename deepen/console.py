@@ -73,8 +73,8 @@ class Console:
             self.out.print(grid)
 
     def part(self, text: str) -> None:
-        """A piece of a text that is still being written."""
-        self.out.print(text, end="", soft_wrap=True, markup=True)
+        """A piece of a text that is still being written, tabs and line ends as they are."""
+        self.out.out("\t".join(visible(part, lines=True) for part in text.split("\t")), end="")
         self.out.file.flush()
 
     def content(self, content: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepen.console import Console, safe
+from deepen.console import Console
 from deepen.data.sentences import TextPreprocess
 from deepen.deploy.bundle import Model
 from deepen.errors import Misuse
@@ -64,7 +64,7 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
     if long > room:
         console.forgot(long, room)
     started, pieces, tokens = time.perf_counter(), [], 0
-    console.part(safe(prompt, lines=True))
+    console.part(prompt)
     writes = model.task.write(model.module, model.preprocess, prompt, writing)
 
     def counted() -> Iterator[str]:
@@ -72,7 +72,7 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
         tokens = yield from writes
 
     for piece in counted():
-        console.part(safe(piece, lines=True))
+        console.part(piece)
         pieces.append(piece)
     seconds = time.perf_counter() - started
     console.part("\n")

@@ -205,3 +205,27 @@ def test_numbers() -> None:
     assert [number("accuracy", 0.98765), number("loss", 0.0123456)] == ["98.77 %", "0.01235"]
     assert [clock(0), clock(59.6), clock(754), clock(10_921)] == ["0:00", "1:00", "12:34", "3:02:01"]
     assert [duration(4.21), duration(754), duration(10_921)] == ["4.2 s", "12:34 min", "3:02:01 h"]
+
+
+def test_what_is_written_stands_there_as_it_is() -> None:
+    """Whatever rich would make of tabs, brackets and colons, and however it comes in pieces."""
+    out = io.StringIO()
+    console = Console(out)
+    pieces = [
+        "a\tb",
+        "\\",
+        "[bold]x",
+        "[",
+        "/bold]",
+        "\\[",
+        "b] :smile: ",
+        "c:\\dir\\",
+        "\n\n  y ",
+        "👩\u200d👧",
+        "w" * 300,
+    ]
+    for piece in pieces:
+        console.part(piece)
+    assert out.getvalue() == "".join(pieces)
+    console.part("\x1b[31m\u202e\r")
+    assert out.getvalue() == "".join(pieces) + "\\x1b[31m\\u202e\\r"
