@@ -74,8 +74,8 @@ class Console:
 
     def part(self, text: str) -> None:
         """A piece of a text that is still being written, tabs and line ends as they are."""
-        self.out.out("\t".join(visible(part, lines=True) for part in text.split("\t")), end="")
-        self.out.file.flush()
+        shown = "\t".join(visible(part, lines=True) for part in text.split("\t"))
+        print(shown, end="", file=self.out.file, flush=True)  # rich would turn tabs into blanks
 
     def content(self, content: Mapping[str, Any]) -> None:
         """Labelled texts, and names with what they mean."""
