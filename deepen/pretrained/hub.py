@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 from deepen.data import places
 from deepen.data.adopted import FILES as TOKENIZER
 from deepen.data.download import Transport, over_https
-from deepen.data.hub import MODELS, NAME, PREFIX, hub_cache, is_damaged, list_files, lying, offline
+from deepen.data.hub import MODELS, NAME, PREFIX, hub_cache, is_damaged, list_files, listed_in, lying, offline
 from deepen.errors import Misuse, Problem
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """What timm and transformers call them."""
 FACTS = ("config.json", "preprocessor_config.json")
+CUTTING = ({"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"})
+"""Files of which one set is enough to cut texts into tokens."""
+SHARD = re.compile(r"-\d+-of-(?!0*1\.)\d+\.")
+"""In the name of a file that holds a part of the weights."""
 MOST_FACTS, MOST_WEIGHTS = 2**26, 2**36
 PLACEHOLDER = "LABEL_0"
 """What transformers calls a class that nobody has named."""
@@ -42,12 +47,19 @@ def find(text: str, *, named: bool, transport: Transport = over_https) -> Reposi
     if form is None or ".." in text:
         raise Misuse(f"'{text}' is not understood: expected hf:owner/name, or hf:owner/name/file for one of its files.")
     name, file = form.groups()
+    partial = []
     for root in (hub_cache(), own_cache()):
-        here = _lying(root, name, file)
-        if here is not None:
-            return here
+        snapshot = lying(root, MODELS, name)
+        if snapshot is None:
+            continue
+        weights, lacking = _whole(snapshot, file)
+        if weights is not None and not lacking:
+            return Repository(snapshot, weights, _config(snapshot))
+        partial.append(f"{snapshot} lacks {lacking}")
     if not named or offline():
         reason = "HF_HUB_OFFLINE is set" if offline() else "nothing is downloaded that was not asked for"
+        if partial:
+            raise Problem(f"{text} does not lie whole on this machine and {reason}: {'; '.join(partial)}.")
         raise Problem(f"{text} does not lie on this machine and {reason}: looked in {hub_cache()} and {own_cache()}.")
     return _fetched(name, file, transport)
 
@@ -85,18 +97,32 @@ def own_cache() -> Path:
     return places.cache_folder() / "weights" / "hub"
 
 
-def _lying(root: Path, name: str, file: str | None) -> Repository | None:
-    """The files in a cache. None where the weights are not there or not whole."""
-    snapshot = lying(root, MODELS, name)
-    if snapshot is None:
-        return None
-    names = [file] if file else _best(p.name for p in snapshot.glob("*"))
-    if not names or not (snapshot / names[0]).is_file():
-        return None
-    weights = snapshot / names[0]
+def _whole(snapshot: Path, file: str | None) -> tuple[Path | None, str]:
+    """The weights in a snapshot, and what it lacks: a download that broke off leaves the rest as it is. Which files a repository
+    has is known of our own cache; in that of the hub's own library, what those that are there cannot do without."""
+    listed = listed_in(snapshot)
+    names = [file] if file else _best(listed or [path.name for path in snapshot.glob("*")])
+    weights = snapshot / names[0] if names else None
+    if weights is None or not weights.is_file():
+        return None, names[0] if names else "a file of weights"
     if is_damaged(weights):
-        return None
-    return Repository(snapshot, weights, _config(snapshot))
+        return None, f"{names[0]} as it was published"
+    beside = [snapshot / name for name in (*FACTS, *TOKENIZER)]
+    gone = [path.name for path in beside if not path.is_file() and (path.name in listed or path.is_symlink())]
+    if gone or listed:
+        return weights, " and ".join(gone)
+    there = {path.name for path in beside if path.is_file()}
+    config, reads_texts = _config(snapshot), any(there >= files for files in CUTTING)
+    if reads_texts and "config.json" not in there:
+        return weights, "config.json"
+    if not reads_texts and isinstance(config.get("vocab_size"), int):
+        return weights, "its tokenizer"
+    home = snapshot.parent.parent
+    if reads_texts or shown(config)["mean"] is not None or not any((home / "blobs").glob("*.incomplete")):
+        return weights, ""
+    # What is not there may be what broke off, unless the library has noted that the repository has no such file.
+    unknown = [name for name in FACTS if name not in there and not (home / ".no_exist" / snapshot.name / name).exists()]
+    return weights, " and ".join(unknown)
 
 
 def _fetched(name: str, file: str | None, transport: Transport) -> Repository:
@@ -120,7 +146,7 @@ def _best(names: Iterable[str]) -> list[str]:
     for usual in WEIGHTS:
         if usual in names:
             return [usual]
-    safe = [name for name in names if name.endswith(".safetensors")]
+    safe = [name for name in names if name.endswith(".safetensors") and not SHARD.search(name)]
     return safe if len(safe) == 1 else []
 
 

@@ -199,3 +199,96 @@ def test_the_cache_of_the_hubs_own_library_is_read(tmp_path: Path, monkeypatch: 
 def test_what_configurations_say_of_pictures(config: dict[str, Any], expected: dict[str, Any]) -> None:
     shown = hub.shown(config)
     assert {name: shown[name] for name in expected} == expected
+
+
+def lay(root: Path, contents: dict[str, bytes], *, broken: bool = False, without: tuple[str, ...] = ()) -> Path:
+    """Files of some/net as the hub's own library keeps them: the weights by their SHA-256, the rest by git's sum."""
+    folder = root / "models--some--net"
+    snapshot = folder / "snapshots" / COMMIT
+    for made in (snapshot, folder / "refs", folder / "blobs", folder / ".no_exist" / COMMIT):
+        made.mkdir(parents=True)
+    (folder / "refs" / "main").write_text(COMMIT)
+    for name, content in contents.items():
+        blob = folder / "blobs" / (hashlib.sha256(content).hexdigest() if len(content) > 5000 else git_sum(content))
+        blob.write_bytes(content)
+        (snapshot / name).symlink_to(Path("../../blobs") / blob.name)
+    if broken:
+        (folder / "blobs" / ("c" * 64 + ".incomplete")).write_bytes(b"half")
+    for name in without:
+        (folder / ".no_exist" / COMMIT / name).touch()
+    return snapshot
+
+
+BERT = json.dumps({"model_type": "bert", "vocab_size": 9}).encode()
+PARTIAL: list[tuple[dict[str, bytes], bool, str]] = [
+    ({"model.safetensors": WEIGHTS, "config.json": BERT}, False, "lacks its tokenizer"),
+    ({"model.safetensors": WEIGHTS, "config.json": BERT, "vocab.json": b"{}"}, False, "lacks its tokenizer"),
+    ({"model.safetensors": WEIGHTS, "vocab.txt": b"a"}, False, r"lacks config\.json"),
+    ({"config.json": json.dumps(TIMM).encode()}, False, "lacks a file of weights"),
+    ({"model-00001-of-00002.safetensors": WEIGHTS}, False, "lacks a file of weights"),
+    ({"model.safetensors": WEIGHTS}, True, r"lacks config\.json and preprocessor_config\.json"),
+    ({"model.safetensors": WEIGHTS, "config.json": b"{}"}, True, r"lacks preprocessor_config\.json"),
+]
+
+
+@pytest.mark.parametrize(("contents", "broken", "said"), PARTIAL)
+def test_what_broke_off_is_fetched_again(
+    contents: dict[str, bytes],
+    broken: bool,
+    said: str,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the cache of the hub's own library, which leaves there what it has."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "theirs"))
+    lay(tmp_path / "theirs", contents, broken=broken)
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        with pytest.raises(Problem, match=rf"hf:some/net does not lie whole .* HF_HUB_OFFLINE is set: .*{said}\.$"):
+            find("hf:some/net", "resnet18", transport=offline)
+    publish(server, {"model.safetensors": WEIGHTS, "config.json": json.dumps(TIMM).encode()})
+    assert find("hf:some/net", "resnet18", transport=server.transport).size == 32
+    assert find("hf:some/net", "resnet18", named=False, transport=offline).size == 32, "what was fetched is whole"
+
+
+@pytest.mark.parametrize(
+    ("contents", "broken", "without"),
+    [
+        ({"model.safetensors": WEIGHTS}, False, ()),
+        ({"model.safetensors": WEIGHTS}, True, ("config.json", "preprocessor_config.json")),
+        ({"model.safetensors": WEIGHTS, "config.json": json.dumps(TIMM).encode()}, True, ()),
+        ({"model-00001-of-00001.safetensors": WEIGHTS}, False, ()),
+    ],
+)
+def test_what_is_whole_is_not_fetched(
+    contents: dict[str, bytes],
+    broken: bool,
+    without: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever else broke off, or the repository has none of."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "theirs"))
+    lay(tmp_path / "theirs", contents, broken=broken, without=without)
+    assert "conv1.weight" in find("hf:some/net", "resnet18", transport=offline).tensors
+
+
+def test_a_file_that_left_its_name_behind_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "theirs"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    snapshot = lay(tmp_path / "theirs", {"model.safetensors": WEIGHTS, "config.json": json.dumps(TIMM).encode()})
+    (snapshot / "config.json").resolve().unlink()
+    with pytest.raises(Problem, match=r"lacks config\.json"):
+        find("hf:some/net", "resnet18", transport=offline)
+
+
+def test_what_our_own_cache_lacks_is_known_from_the_listing(server: Server, alone: Path) -> None:
+    publish(server, {"model.safetensors": WEIGHTS, "preprocessor_config.json": b"{}"})
+    find("hf:some/net", "resnet18", transport=server.transport)
+    (snapshot,) = alone.glob("deepen/weights/hub/models--some--net/snapshots/*")
+    (snapshot / "preprocessor_config.json").unlink()
+    with pytest.raises(Problem, match=r"does not lie whole .* lacks preprocessor_config\.json"):
+        find("hf:some/net", "resnet18", named=False, transport=offline)
+    find("hf:some/net", "resnet18", transport=server.transport)
+    assert (snapshot / "preprocessor_config.json").is_file()
