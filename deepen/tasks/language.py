@@ -25,13 +25,9 @@ from deepen.spec import PAD, Spec, Text, Tokens
 from deepen.tasks.base import Batch, Continues, Goal, Rows, Supervised, Writes, Writing
 from deepen.tasks.measures import Weighted, mean, once
 from deepen.tasks.spelling import Spelling
+from deepen.tasks.unigram import LOGITS, surprise
 
 SUMMARY = "learns how a text goes on, token by token"
-
-LOGITS = 2**25
-"""Numbers that are answered at once while scoring: a large vocabulary takes much memory."""
-PIECE = 4096
-"""Windows whose tokens are counted at once."""
 
 
 @dataclass
@@ -72,11 +68,7 @@ class Language(Supervised, Weighted, Writes):
 
     def study(self, train: Columns, preprocess: Preprocess) -> None:
         assert isinstance(preprocess, TextPreprocess)
-        counts = torch.ones(self.vocabulary, dtype=torch.float64)  # each is imagined once more: none is impossible
-        for start in range(0, len(train), PIECE):
-            asked = train.between(start, start + PIECE)["target"].cpu()
-            counts += torch.bincount(asked[asked != PAD], minlength=self.vocabulary)
-        self._surprise = -(counts / counts.sum()).log().float()
+        self._surprise = surprise(train, "target", self.vocabulary)
         decode = preprocess.tokenizer.decode
         before = preprocess.tokenizer.encode(["a"])[0].tolist()  # some cut the blank off a piece that stands first
         told = [len(decode([*before, token])) - len(decode(before)) for token in range(self.vocabulary)]

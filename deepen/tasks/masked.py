@@ -28,15 +28,12 @@ from deepen.randomness import generator
 from deepen.spec import PAD, Sentence, Spec, Text, Tokens
 from deepen.tasks.base import Batch, Goal, Reads, Rows, Supervised
 from deepen.tasks.measures import Weighted, mean, once
+from deepen.tasks.unigram import LOGITS, surprise
 
 SUMMARY = "fills in hidden words (BERT); what it learns of a language, other tasks can take over"
 
 HIDE, OTHER = 0.8, 0.9
 """Below the one a token that is asked for is hidden, below the other it is another one, else it stays."""
-PIECE = 4096
-"""Texts whose tokens are counted at once."""
-LOGITS = 2**25
-"""Numbers that are answered at once while scoring: a large vocabulary takes much memory."""
 READ = 64
 """Texts that are filled in at once."""
 TOP = 5
@@ -88,13 +85,7 @@ class Masked(Supervised, Reads, Weighted):
         self._surprise: Tensor | None = None
 
     def study(self, train: Columns, preprocess: Preprocess) -> None:
-        counts = torch.ones(self.vocabulary, dtype=torch.float64)  # each is imagined once more: none is impossible
-        for start in range(0, len(train), PIECE):
-            counts += torch.bincount(
-                train.between(start, start + PIECE)["input"].cpu().flatten(), minlength=self.vocabulary
-            )
-        counts[: len(SPECIAL)] = 0  # they are never asked for
-        self._surprise = -(counts / counts.sum()).log().float()
+        self._surprise = surprise(train, "input", self.vocabulary, never=len(SPECIAL))
 
     def expected(self, count: int) -> tuple[int, ...]:
         return (count, self.length, self.vocabulary)
@@ -129,7 +120,7 @@ class Masked(Supervised, Reads, Weighted):
         assert self._surprise is not None, "study() comes before score()"
         truth = batch["input"]
         asked, shown = self.masking(truth, *fixed(truth, self.vocabulary))
-        surprise = self._surprise.to(truth.device)
+        plain = self._surprise.to(truth.device)
         rows = {
             name: torch.zeros(len(truth), device=truth.device) for name in ("nats", "hits", "plain_nats", "plain_hits")
         }
@@ -141,8 +132,8 @@ class Masked(Supervised, Reads, Weighted):
             of = asked[part].nonzero()[:, 0] + start
             rows["nats"].index_add_(0, of, functional.cross_entropy(logits, target, reduction="none"))
             rows["hits"].index_add_(0, of, (logits.argmax(1) == target).float())
-            rows["plain_nats"].index_add_(0, of, surprise[target])
-            rows["plain_hits"].index_add_(0, of, (target == surprise.argmin()).float())
+            rows["plain_nats"].index_add_(0, of, plain[target])
+            rows["plain_hits"].index_add_(0, of, (target == plain.argmin()).float())
         return rows | {"asked": asked.sum(1, dtype=torch.float32)}
 
     def measure(self, rows: Rows) -> dict[str, float]:
