@@ -11,6 +11,7 @@ from deepen.data import clock, places, series
 from deepen.data.cells import numbers
 from deepen.data.dataset import About, Dataset
 from deepen.data.reading import read_table
+from deepen.data.splits import standard
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -43,6 +44,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     for option in ("time", "header", "delimiter"):
         if getattr(options, option) is not None:
             raise Misuse(f"data.{option} cannot be set for etth1, whose columns are fixed.")
+    standard("etth1", options)
     path = next(filter(None, (places.find(folder, ("ETTh1.csv",)) for folder in ("ett", "etth1"))), None)
     if path is None:
         raise Problem(

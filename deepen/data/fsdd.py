@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepen.data import places, sounds
+from deepen.data import hearing, places, sounds
 from deepen.data.dataset import About, Dataset
-from deepen.data.sounds import Item
+from deepen.data.hearing import Item
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 
@@ -28,7 +28,7 @@ TESTS, VALIDATES = range(5), range(5, 10)
 
 
 @dataclass
-class Config(sounds.Config):
+class Config(hearing.Config):
     held_out: str | None = None
     """A speaker who is not learnt from and is the test split, as all of the recordings then are. Validation is still by the
     number of the recording, so that as many speakers as possible are learnt from, unless data.validate names another."""
@@ -52,7 +52,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     found, items = recordings()
     given, told = parts(found, config)
     used = np.flatnonzero(given != "")
-    heard = sounds.hear([items[row] for row in used], config, whole=False)
+    heard = hearing.hear([items[row] for row in used], config, whole=False)
     heard.facts.append(told)
     return sounds.classes(
         "fsdd",
@@ -74,7 +74,7 @@ def recordings() -> tuple[list[Spoken], list[tuple[str, Item]]]:
             f"{ARCHIVE} is not here: it was looked for in {places.homes('audio')[0]}. Set DEEPEN_DATA to the folder that holds "
             f"audio/{ARCHIVE}, made of the folder recordings/ of {ABOUT.homepage}."
         )
-    items = sounds.find(str(place))
+    items = hearing.find(str(place))
     found = []
     for name, _ in items:
         told = NAME.fullmatch(name.rpartition("/")[2])

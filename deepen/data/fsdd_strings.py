@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from deepen.data import fsdd, sounds
+from deepen.data import fsdd, hearing, sounds
 from deepen.data.dataset import About, Dataset
 from deepen.data.fsdd import Spoken
-from deepen.data.sounds import Heard
+from deepen.data.hearing import Heard
 from deepen.errors import Misuse
 from deepen.randomness import derive
 from deepen.recipe import Data
@@ -57,7 +57,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         raise Misuse(f"data.strings={config.strings} is not usable: expected 1 or more.")
     found, items = fsdd.recordings()
     given, told = fsdd.parts(found, config)
-    heard = sounds.hear(items, config, whole=False)
+    heard = hearing.hear(items, config, whole=False)
     rows: list[np.ndarray] = []
     texts: list[str] = []
     splits: list[str] = []

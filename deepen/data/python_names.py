@@ -20,6 +20,7 @@ import numpy as np
 from deepen.data import labelled
 from deepen.data.conll import Sentence
 from deepen.data.dataset import About, Dataset
+from deepen.data.splits import standard
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -48,6 +49,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     for option in ("column", "words", "test", "encoding"):
         if getattr(config, option) is not None:
             raise Misuse(f"data.{option} cannot be set for python-names, whose words, labels and splits are fixed.")
+    standard("python-names", config)
     folder = Path(sysconfig.get_path("stdlib"))
     files = [file for file in sorted(folder.glob("*.py")) if file.stat().st_size <= LARGEST]
     if not files:

@@ -28,7 +28,7 @@ from deepen.data.piles import is_hidden
 from deepen.data.pixels import UnusableError
 from deepen.data.preprocess import Frame, Preprocess
 from deepen.data.ragged import Strung
-from deepen.data.sound_file import ENDINGS, Recording, read
+from deepen.data.sound_file import ENDINGS, Recording, is_recording, read
 from deepen.data.tokenizer import Characters, Pieces
 from deepen.errors import Problem
 
@@ -76,9 +76,7 @@ class SoundPreprocess(Preprocess):
                     raise Problem(f"There is no file {source}.")
                 found.append((source, path))
                 continue
-            inside = sorted(
-                file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not is_hidden(file.name)
-            )
+            inside = sorted(file for file in path.iterdir() if is_recording(file.name) and not is_hidden(file.name))
             if not inside:
                 raise Problem(f"{source} holds no recording: expected files that end in {', '.join(ENDINGS)}.")
             found += [(str(file), file) for file in inside]

@@ -1,8 +1,9 @@
-"""A recording from a file: WAV by the few lines below, everything else by the library soundfile.
+"""A recording from a file: plain WAV by the few lines below, everything else by the library soundfile.
 
 WAV is read here so that the same file gives the same numbers on every machine, with or without the library: whole numbers of
 8 to 32 bits, floats of 32 and 64, any number of channels (which are averaged), and no more of a long file than is asked for.
-Resampling is scipy's polyphase filter.
+Other kinds of it (mu-law, A-law, ADPCM) are for the library, as is what it knows beside WAV. Resampling is scipy's polyphase
+filter.
 """
 
 from __future__ import annotations
@@ -22,18 +23,41 @@ from scipy.signal import resample_poly
 
 from deepen.data.image_files import UnreadableError
 
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
+UNREAD = (".m4a", ".aac", ".wma", ".amr")
+"""Recordings too, which nothing here reads: said of each of them, rather than passed over."""
 RATES = (1_000, 768_000)
 MOST_CHANNELS = 256
 STREAMED = (0xFFFFFFFF, 0x7FFFFFFF)
 """What stands for the size of a WAV whose writer did not know it yet."""
 WHOLE, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 """Kinds of WAV: what the numbers are, or that it is said further on."""
+PLAIN = {*((WHOLE, bits) for bits in (8, 16, 24, 32)), (FLOAT, 32), (FLOAT, 64)}
+"""Kinds, with the bits of a number, that are read here."""
 FINEST = 2000
 """Largest denominator of a ratio of rates: a filter for 44,099 to 16,000 would be as long as the recording. What is lost is
 less than a hundredth of what an ear notices."""
-LIBRARY = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\xff\xfb": "MP3", b"\xff\xf3": "MP3", b"\xff\xfa": "MP3"}
+LIBRARY = {
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
+    b"ID3": "MP3",
+    **dict.fromkeys((b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2"), "MP3"),
+    b"FORM": "AIFF",
+    b".snd": "AU",
+    b"caff": "CAF",
+    b"riff": "W64",
+    b"RF64": "RF64",
+    b"RIFX": "WAV",
+}
 """First bytes of what the library reads."""
+OTHERS = {
+    b"\xff\xf1": "AAC",
+    b"\xff\xf9": "AAC",
+    b"0&\xb2u": "WMA",
+    b"#!AMR": "AMR",
+    b"\x1aE\xdf\xa3": "Matroska or WebM",
+}
+"""First bytes of sound that is not read."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +79,11 @@ class Recording:
         return np.clip(np.rint(samples * 32768.0), -32767, 32767).astype(np.int16)
 
 
+def is_recording(name: str) -> bool:
+    """Whether a file is a recording by the ending of its name, also where it is one that cannot be read."""
+    return name.lower().endswith(ENDINGS + UNREAD)
+
+
 def read(source: Path | bytes, most_seconds: float = math.inf) -> Recording:
     """A recording, or its first `most_seconds`. Raises `UnreadableError` with the reason."""
     try:
@@ -64,12 +93,19 @@ def read(source: Path | bytes, most_seconds: float = math.inf) -> Recording:
                 raise UnreadableError("it holds 0 bytes")
             if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
                 return _wav(file, most_seconds)
-            kind = next((name for mark, name in LIBRARY.items() if head.startswith(mark)), None)
-            if kind is None:
-                raise UnreadableError("it is no sound file by its first bytes (WAV, FLAC, Ogg and MP3 are read)")
-            return _by_library(file, kind, most_seconds)
+            if kind := _marked(head, LIBRARY):
+                return _by_library(file, kind, most_seconds)
+            if other := "MPEG-4" if head[4:8] == b"ftyp" else _marked(head, OTHERS):
+                raise UnreadableError(f"it is {other}, which is not read here: save it as WAV or FLAC")
+            raise UnreadableError(
+                "it is no sound file by its first bytes (WAV, FLAC, Ogg, MP3, AIFF, AU, CAF and W64 are read)"
+            )
     except OSError as error:
         raise UnreadableError(f"it cannot be opened ({error.strerror})") from None
+
+
+def _marked(head: bytes, marks: dict[bytes, str]) -> str | None:
+    return next((name for mark, name in marks.items() if head.startswith(mark)), None)
 
 
 def _wav(file: IO[bytes], most_seconds: float) -> Recording:
@@ -81,7 +117,11 @@ def _wav(file: IO[bytes], most_seconds: float) -> Recording:
         elif name == b"data":
             if form is None:
                 raise UnreadableError("its sound stands before the description of it: the WAV file is damaged")
-            return _samples(file, size, form, most_seconds)
+            kind, _, _, bits = form
+            there = _there(file, size)
+            if (kind, bits) not in PLAIN:
+                return _by_library(file, f"WAV of kind {kind} with {bits} bits", most_seconds)
+            return _samples(file, there, form, most_seconds)
         else:
             file.seek(size + size % 2, os.SEEK_CUR)
     raise UnreadableError("it is cut short before the sound begins")
@@ -94,10 +134,6 @@ def _form(content: bytes) -> tuple[int, int, int, int]:
     kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
     if kind == EXTENSIBLE and len(content) >= 26:
         (kind,) = struct.unpack("<H", content[24:26])
-    if (kind, bits) not in {*((WHOLE, bits) for bits in (8, 16, 24, 32)), (FLOAT, 32), (FLOAT, 64)}:
-        raise UnreadableError(
-            f"its WAV is packed in a way that is not read here (kind {kind}, {bits} bits): save it as PCM"
-        )
     _check(channels, rate)
     return kind, channels, rate, bits
 
@@ -109,15 +145,20 @@ def _check(channels: int, rate: int) -> None:
         raise UnreadableError(f"it says that it has {rate:,} samples a second (expected {RATES[0]:,} to {RATES[1]:,})")
 
 
-def _samples(file: IO[bytes], size: int, form: tuple[int, int, int, int], most_seconds: float) -> Recording:
-    kind, channels, rate, bits = form
+def _there(file: IO[bytes], size: int) -> int:
+    """Bytes of the sound that begins here, `size` as is announced."""
     start = file.tell()
     there = file.seek(0, os.SEEK_END) - start
     file.seek(start)
     if size > there and size not in STREAMED:
         raise UnreadableError(f"it is cut short: {size:,} bytes of sound are announced and {there:,} are there")
+    return min(size, there)
+
+
+def _samples(file: IO[bytes], size: int, form: tuple[int, int, int, int], most_seconds: float) -> Recording:
+    kind, channels, rate, bits = form
     frame = channels * bits // 8
-    total = min(size, there) // frame
+    total = size // frame
     count = int(min(total, most_seconds * rate))
     numbers = _numbers(file.read(count * frame), kind, bits)
     return _recording(numbers.reshape(-1, channels), rate, total)
@@ -163,4 +204,7 @@ def _by_library(file: IO[bytes], kind: str, most_seconds: float) -> Recording:
                 )
             return _recording(channels, opened.samplerate, opened.frames)
     except library.LibsndfileError as error:
-        raise UnreadableError(f"its {kind} is damaged ({str(error).strip().rstrip('.')})") from None
+        reason = error.error_string.strip().rstrip(".")
+        raise UnreadableError(
+            f"its {kind} is damaged or not known to the library ({reason}): save it as WAV or FLAC"
+        ) from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepen.data import archives, image_files, sound_file, sounds
+from deepen.data import archives, hearing, image_files, sound_file, sounds
 from deepen.data.dataset import Dataset, Finding
 from deepen.data.layout import lay_out, typos
 from deepen.data.piles import is_hidden
@@ -14,7 +14,7 @@ from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
 SUMMARY = "your recordings: a folder or archive with one folder of .wav or .flac files per class"
-Config = sounds.Config
+Config = hearing.Config
 GLANCE = 10_000
 EXPECTED = (
     "expected <folder>/<class>/<recording>, <folder>/train/<class>/<recording> with val and test beside train, or a table "
@@ -27,7 +27,7 @@ def recognise(source: str) -> str | None:
     path = Path(source).expanduser()
     if path.is_dir():
         names = (file.relative_to(path).as_posix() for file in path.rglob("*"))
-        if sounds.table_of(path) is not None:
+        if hearing.table_of(path) is not None:
             return None
     elif path.is_file() and archives.is_archive(path):
         names = (member.name for member in archives.walk(path))
@@ -39,7 +39,7 @@ def recognise(source: str) -> str | None:
             continue
         if name.lower().endswith(image_files.ENDINGS):
             return None
-        count += name.lower().endswith(sound_file.ENDINGS)
+        count += sound_file.is_recording(name)
         if number > GLANCE:
             break
     what = "a folder" if path.is_dir() else "an archive"
@@ -57,14 +57,14 @@ def load(source: str, options: Data, seed: int) -> Dataset:
                 f"{source}/test/<class> to say which are which."
             )
     path = Path(source).expanduser()
-    items = sounds.find(source)
+    items = hearing.find(source)
     layout = lay_out([name for name, _ in items])
     names = tuple(layout.names)
     if len(names) < 2:
         found = f"one class only, '{names[0]}'" if names else "no class folders"
         raise Problem(f"'{source}' holds {len(items):,} recordings and {found}: {EXPECTED}.")
     used = [number for number, name in enumerate(layout.classes) if name is not None and layout.splits[number]]
-    heard = sounds.hear([items[number] for number in used], config, whole=False)
+    heard = hearing.hear([items[number] for number in used], config, whole=False)
     kept = [used[number] for number in heard.kept]
     heard.facts.insert(0, f"{len(names)} class folders ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''}).")
     heard.findings += typos(names)

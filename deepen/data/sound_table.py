@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepen.data import answers, sound_file, sounds
+from deepen.data import answers, hearing, sound_file, sounds
 from deepen.data.cells import is_missing
 from deepen.data.dataset import Bad, Dataset, Finding
 from deepen.data.detect import notation_of
@@ -25,7 +25,7 @@ from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 
 SUMMARY = "your recordings with a table of what is said in each, or of its class (metadata.csv: file,text)"
-Config = sounds.Config
+Config = hearing.Config
 TEXTS = ("text", "transcript", "transcription", "sentence")
 CLASSES = ("label", "class", "category", "target")
 SPLIT = "split"
@@ -64,7 +64,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     if missing and (not items or not config.skip_bad):
         head = f"{len(missing):,} of {len(table.lines):,} recordings are not there"
         raise refused(head, missing, left=len(items))
-    heard = sounds.hear(items, config, whole=is_text)
+    heard = hearing.hear(items, config, whole=is_text)
     rows = [kept[number] for number in heard.kept]
     digest = hashlib.sha256(f"{heard.digest} {column}\0".encode() + path.read_bytes())
     heard.digest, heard.bad = digest.hexdigest(), [*missing, *heard.bad]
@@ -95,10 +95,10 @@ def _table(source: str) -> tuple[Path, str] | None:
     """The table and its column of file names."""
     path = Path(source).expanduser()
     if path.is_dir():
-        return sounds.table_of(path)
+        return hearing.table_of(path)
     if not path.is_file() or ending(source) not in ENDINGS:
         return None
-    files = sounds.files_in(path)
+    files = hearing.files_in(path)
     return None if files is None else (path, files)
 
 
@@ -106,10 +106,10 @@ def _place(folder: Path, name: str) -> Path | None:
     """The recording that a cell names, below the folder of the table."""
     path = folder / name
     inside = name and not Path(name).is_absolute() and ".." not in Path(name).parts
-    return path if inside and path.is_file() and name.lower().endswith(sound_file.ENDINGS) else None
+    return path if inside and path.is_file() and sound_file.is_recording(name) else None
 
 
-def _answer_column(table: RawTable, files: str, config: sounds.Config) -> tuple[str, bool]:
+def _answer_column(table: RawTable, files: str, config: hearing.Config) -> tuple[str, bool]:
     """What is learnt, and whether it is what is said: by the setting, else by its name, else by what stands in it."""
     others = [name for name in table.columns if name not in (files, SPLIT)]
     for key, name in (("text", config.text), ("target", config.target)):
@@ -141,7 +141,7 @@ def _splits(table: RawTable, rows: list[int]) -> np.ndarray | None:
     return np.array([SPLITS[cell.lower()] for cell in cells])
 
 
-def _repeated(heard: sounds.Heard, names: list[str]) -> None:
+def _repeated(heard: hearing.Heard, names: list[str]) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         text = f"{len(twice):,} recordings are listed more than once (first: '{twice[0]}')."

@@ -77,6 +77,14 @@ def split(
     return {name: np.sort(parts[name]).astype(np.int64) for name in NAMES}, facts
 
 
+def standard(name: str, options: Data) -> None:
+    """Raise `Misuse` for shares, where a known set has splits of its own."""
+    for option in ("validation_fraction", "test_fraction"):
+        value = getattr(options, option)
+        if value != getattr(Data, option):
+            raise Misuse(f"data.{option}={value:g} cannot be followed: {name} has its standard splits. Leave it out.")
+
+
 def _check_options(options: Data, groups: np.ndarray | None, times: np.ndarray | None) -> None:
     for name, value, least in (
         ("validation_fraction", options.validation_fraction, "above 0"),

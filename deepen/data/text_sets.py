@@ -10,6 +10,7 @@ import numpy as np
 
 from deepen.data import answers, places, texts
 from deepen.data.dataset import Dataset
+from deepen.data.splits import standard
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -50,6 +51,8 @@ def build(
         digest.update(path.read_bytes())
     values = np.array([classes.index(label) for _, label, _, _ in found], dtype=np.int64)
     splits = np.array([part for _, _, part, _ in found])
+    if splits[0]:
+        standard(name, options)
     return texts.build(
         name,
         [text for text, _, _, _ in found],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepen.data import fsdd, fsdd_strings, sound_folder, sound_table, sounds
+from deepen.data import fsdd, fsdd_strings, hearing, sound_folder, sound_table, sounds
 from deepen.data.paired import read_back
 from deepen.data.sound import FILL, SoundPreprocess
 from deepen.errors import Misuse, Problem
@@ -23,7 +23,7 @@ real = pytest.mark.skipif("DEEPEN_DATA" not in os.environ, reason="DEEPEN_DATA i
 
 
 def test_class_folders_become_recordings_of_one_rate(tmp_path: Path) -> None:
-    dataset = sound_folder.load(folder_sample.make(tmp_path), sounds.Config(), 0)
+    dataset = sound_folder.load(folder_sample.make(tmp_path), hearing.Config(), 0)
     assert dataset.spec.input == Audio(2998, 40, 8000)
     assert dataset.spec.output == Category(("high", "low"))
     assert "Those of 11,127 are resampled" in dataset.facts[1]
@@ -45,8 +45,8 @@ def test_an_archive_is_the_folder(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "all.tar.gz", "w:gz") as archive:
         archive.add(source, "recordings")
     assert find_source(str(tmp_path / "all.tar.gz"))[0].name == "sound-folder"
-    packed = sound_folder.load(str(tmp_path / "all.tar.gz"), sounds.Config(), 0)
-    unpacked = sound_folder.load(source, sounds.Config(), 0)
+    packed = sound_folder.load(str(tmp_path / "all.tar.gz"), hearing.Config(), 0)
+    unpacked = sound_folder.load(source, hearing.Config(), 0)
     assert np.array_equal(packed.train.fingerprints(), unpacked.train.fingerprints())
 
 
@@ -55,7 +55,7 @@ def test_split_folders_are_splits(tmp_path: Path) -> None:
         for name in ("high", "low"):
             for number in range(count):
                 write(tmp_path / "all" / part / name / f"{number}.wav", wav(tone(name, 0.1, seed=number)))
-    dataset = sound_folder.load(str(tmp_path / "all"), sounds.Config(), 0)
+    dataset = sound_folder.load(str(tmp_path / "all"), hearing.Config(), 0)
     assert dataset.test is not None
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (12, 6, 4)
 
@@ -63,7 +63,7 @@ def test_split_folders_are_splits(tmp_path: Path) -> None:
 def test_long_and_silent_recordings_are_told(tmp_path: Path) -> None:
     source = folder_sample.make(tmp_path)
     write(tmp_path / "recordings" / "low" / "silent.wav", wav(np.zeros(900)))
-    dataset = sound_folder.load(source, sounds.Config(seconds=0.2), 0)
+    dataset = sound_folder.load(source, hearing.Config(seconds=0.2), 0)
     assert {"cut-recordings", "silent"} <= {finding.subject for finding in dataset.findings}
     assert dataset.train.take(torch.arange(len(dataset.train)))["input"].shape[1] == 1600
 
@@ -72,9 +72,19 @@ def test_bad_recordings_are_listed_or_left_out(tmp_path: Path) -> None:
     source = folder_sample.make(tmp_path)
     write(tmp_path / "recordings" / "low" / "zz.wav", b"")
     with pytest.raises(Problem, match=r"1 recording of 71 cannot be used: 'low/zz\.wav': it holds 0 bytes"):
-        sound_folder.load(source, sounds.Config(), 0)
-    dataset = sound_folder.load(source, sounds.Config(skip_bad=True), 0)
+        sound_folder.load(source, hearing.Config(), 0)
+    dataset = sound_folder.load(source, hearing.Config(skip_bad=True), 0)
     assert [bad.path for bad in dataset.bad] == ["low/zz.wav"]
+
+
+def test_recordings_that_nothing_reads_are_named_and_not_passed_over(tmp_path: Path) -> None:
+    source = folder_sample.make(tmp_path)
+    write(tmp_path / "recordings" / "low" / "zz.m4a", b"\0\0\0\x20ftypM4A " + bytes(99))
+    with pytest.raises(Problem, match=r"'low/zz\.m4a': it is MPEG-4, which is not read here: save it as WAV or FLAC"):
+        sound_folder.load(source, hearing.Config(), 0)
+    for name in ("low", "high"):
+        write(tmp_path / "phone" / name / "1.m4a", b"\0\0\0\x20ftypM4A " + bytes(99))
+    assert find_source(str(tmp_path / "phone"))[0].name == "sound-folder"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,7 @@ def test_bad_recordings_are_listed_or_left_out(tmp_path: Path) -> None:
 )
 def test_settings_out_of_range(settings: dict[str, object], words: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=words):
-        sound_folder.load(folder_sample.make(tmp_path), sounds.Config(**settings), 0)  # type: ignore[arg-type]
+        sound_folder.load(folder_sample.make(tmp_path), hearing.Config(**settings), 0)  # type: ignore[arg-type]
 
 
 def test_recordings_without_classes_say_what_is_missing(tmp_path: Path) -> None:
@@ -96,14 +106,14 @@ def test_recordings_without_classes_say_what_is_missing(tmp_path: Path) -> None:
         write(tmp_path / "flat" / f"{number}.wav", wav(tone("low", 0.1)))
     assert find_source(str(tmp_path / "flat"))[0].name == "sound-folder"
     with pytest.raises(Problem, match=r"3 recordings and no class folders: expected .*metadata\.csv"):
-        sound_folder.load(str(tmp_path / "flat"), sounds.Config(), 0)
+        sound_folder.load(str(tmp_path / "flat"), hearing.Config(), 0)
 
 
 def test_a_table_says_what_is_said(tmp_path: Path) -> None:
     source = table_sample.make(tmp_path)
     for named in (source, f"{source}/metadata.csv"):
         assert find_source(named)[0].name == "sound-table"
-        dataset = sound_table.load(named, sounds.Config(), 0)
+        dataset = sound_table.load(named, hearing.Config(), 0)
         assert isinstance(dataset.spec.output, Sentence)
         assert dataset.test is not None
         assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (32, 8, 8)
@@ -118,7 +128,7 @@ def test_a_table_says_what_is_said(tmp_path: Path) -> None:
 
 
 def test_transcripts_as_they_are_written(tmp_path: Path) -> None:
-    dataset = sound_table.load(table_sample.make(tmp_path), sounds.Config(plain=False), 0)
+    dataset = sound_table.load(table_sample.make(tmp_path), hearing.Config(plain=False), 0)
     assert read_back(dataset.train.take(torch.tensor([0]))["reference"][0])[-1] == "."
     assert sounds.plainly("Don't  STOP, now; x_y!") == "don't stop now x y"
 
@@ -138,9 +148,9 @@ def test_plain_transcripts_keep_all_parts_of_letters(text: str, plain: str) -> N
 
 
 def test_transcripts_without_a_word_are_told() -> None:
-    heard = sounds.Heard([np.full(900, 9, np.int16)] * 20, list(range(20)), 8000, "0" * 64)
+    heard = hearing.Heard([np.full(900, 9, np.int16)] * 20, list(range(20)), 8000, "0" * 64)
     texts = ["low", "!?"] + ["high"] * 18
-    made = sounds.transcripts("said", heard, texts, sounds.Config(), 0, origins=[f"{n}.wav" for n in range(20)])
+    made = sounds.transcripts("said", heard, texts, hearing.Config(), 0, origins=[f"{n}.wav" for n in range(20)])
     told = {finding.subject: finding.text for finding in made.findings}
     assert "1 transcripts hold no word (first: '1.wav')" in told["wordless"]
 
@@ -149,7 +159,7 @@ def test_nothing_is_learnt_from_silence(tmp_path: Path) -> None:
     for number in range(12):
         write(tmp_path / "hush" / "ab"[number % 2] / f"{number}.wav", wav(np.zeros(900)))
     with pytest.raises(Problem, match="all recordings to learn from are silent"):
-        sound_folder.load(str(tmp_path / "hush"), sounds.Config(), 0)
+        sound_folder.load(str(tmp_path / "hush"), hearing.Config(), 0)
 
 
 def test_a_table_of_classes(tmp_path: Path) -> None:
@@ -158,22 +168,22 @@ def test_a_table_of_classes(tmp_path: Path) -> None:
     lines = table.read_text().splitlines()
     kinds = [f"{line.partition(',')[0]},{'abc'[n % 3]}" for n, line in enumerate(lines[1:])]
     table.write_text("\n".join(["file,kind", *kinds]))
-    assert sound_table.load(source, sounds.Config(), 0).spec.output == Category(("a", "b", "c"))
+    assert sound_table.load(source, hearing.Config(), 0).spec.output == Category(("a", "b", "c"))
     with pytest.raises(Misuse, match=r"data\.text=knd names no column.*kind"):
-        sound_table.load(source, sounds.Config(text="knd"), 0)
+        sound_table.load(source, hearing.Config(text="knd"), 0)
 
 
 def test_transcripts_that_cannot_be_said_in_time_are_told(tmp_path: Path) -> None:
     source = table_sample.make(tmp_path)
     with (Path(source) / "metadata.csv").open("a") as file:
         file.write(f"clips/00.wav,{'high low ' * 20},train\n")
-    dataset = sound_table.load(source, sounds.Config(), 0)
+    dataset = sound_table.load(source, hearing.Config(), 0)
     assert {"hurried", "listed-twice"} <= {finding.subject for finding in dataset.findings}
 
 
 def test_long_recordings_with_transcripts_are_not_cut(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"s long \(expected at most 0\.3 s\)"):
-        sound_table.load(table_sample.make(tmp_path), sounds.Config(seconds=0.3), 0)
+        sound_table.load(table_sample.make(tmp_path), hearing.Config(seconds=0.3), 0)
 
 
 @real
@@ -200,6 +210,10 @@ def test_a_speaker_is_held_out() -> None:
         fsdd.load("fsdd", fsdd.Config(held_out="theo", validate="theo"), 0)
     with pytest.raises(Misuse, match=r"data\.target cannot be set for fsdd"):
         fsdd.load("fsdd", fsdd.Config(target="x"), 0)
+    with pytest.raises(
+        Misuse, match=r"data\.validation_fraction=0\.3 cannot be followed: fsdd has its standard splits"
+    ):
+        fsdd.load("fsdd", fsdd.Config(validation_fraction=0.3), 0)
 
 
 @real

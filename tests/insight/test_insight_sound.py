@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepen.data import sounds
+from deepen.data import hearing, sounds
 from deepen.data.dataset import Dataset
 from deepen.data.sound import SoundPreprocess
 from deepen.insight import sound
@@ -14,10 +14,10 @@ from tests.samples.tones import tone
 
 def dataset() -> Dataset:
     rows = [(tone(("low", "high")[n % 2], 0.3, seed=n) * 20000).astype(np.int16) for n in range(40)]
-    heard = sounds.Heard(rows, list(range(40)), 8000, "0" * 64)
+    heard = hearing.Heard(rows, list(range(40)), 8000, "0" * 64)
     texts = [("low", "high <b>")[n % 2] for n in range(40)]
     origins = [f"{n}.wav" for n in range(40)]
-    return sounds.transcripts("tones", heard, texts, sounds.Config(plain=False), 0, origins=origins)
+    return sounds.transcripts("tones", heard, texts, hearing.Config(plain=False), 0, origins=origins)
 
 
 class Always(nn.Module):

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from deepen.data import sound
 from deepen.data.paired import written
 from deepen.data.sound import SoundPreprocess
 from deepen.data.tokenizer import Characters
+from deepen.deploy.bundle import Model
 from deepen.errors import Problem
 from deepen.spec import PAD, Audio, Category, Sentence, Spec
 from deepen.tasks.edits import distance
@@ -127,6 +131,35 @@ def test_changes_agree_with_the_plain_recursion() -> None:
             return min(plainly(i - 1, j) + 1, plainly(i, j - 1) + 1, same)
 
         assert distance(a, b) == plainly(len(a), len(b))
+
+
+class Louder(nn.Module):
+    """An answer for every two frames, which depends on nothing beyond them."""
+
+    stride = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.randn(2, 9, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input[:, ::2] @ self.weights
+
+
+def test_raw_answers_of_recordings_of_any_length_are_one_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = np.random.default_rng(0)
+    items = [draws.integers(-9000, 9000, count, dtype=np.int16) for count in (2000, 5000, 400, 8000, 1200)]
+    model = Model(Louder(), task(), PREPROCESS, {})
+    together = model.logits(items)
+    monkeypatch.setattr(sound, "ASKED", 6000)
+    shapes = [tuple(output.shape[:2]) for output, _ in model._outputs(model.read(items), None, deque())]
+    assert shapes == [(1, 12), (1, 31), (1, 2), (1, 49), (1, 7)]  # recordings, and moments of the longest among them
+    apart = model.logits(items)
+    assert apart.shape == together.shape == (5, 49, 9)
+    assert torch.allclose(apart, together, atol=1e-5)
+    for row, item in enumerate(items):
+        alone = model.logits([item])
+        assert best_path(apart[row : row + 1]) == best_path(alone)
 
 
 def test_other_data_is_refused() -> None:
