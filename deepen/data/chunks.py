@@ -110,13 +110,17 @@ def listed(labels: Sequence[int], scheme: Scheme) -> list[tuple[int, int, str]]:
     return [(place, last[place], scheme.kinds[kind[place]]) for place, here in enumerate(begins) if here]
 
 
-def likeliest(scores: Tensor, lengths: Tensor, scheme: Scheme) -> Tensor:
+def likeliest(scores: Tensor, lengths: Tensor, scheme: Scheme, cut: Tensor | None = None) -> Tensor:
     """The rows of labels, int64 [B, W], with the highest sum of scores [B, W, C] of all that the scheme allows (Viterbi, 1967).
 
-    What lies beyond `lengths` int64 [B] is meaningless."""
+    What lies beyond `lengths` int64 [B] is meaningless. `cut` bool [B, 2] says whether a row goes on with the one before it,
+    and whether it is gone on with: there any label may stand at its edge."""
     size = scores.shape[2]
     moves = torch.zeros(size + 1, size + 1, device=scores.device).masked_fill(~scheme.allowed, -1e4)
-    best = scores[:, 0] + moves[scheme.edge, :size]
+    begins, ends = (edge.expand(len(scores), size) for edge in (moves[scheme.edge, :size], moves[:size, scheme.edge]))
+    if cut is not None:
+        begins, ends = begins.masked_fill(cut[:, :1], 0.0), ends.masked_fill(cut[:, 1:], 0.0)
+    best = scores[:, 0] + begins
     stay = torch.arange(size, device=scores.device).expand_as(best)
     back = [stay]
     for place in range(1, scores.shape[1]):
@@ -124,7 +128,7 @@ def likeliest(scores: Tensor, lengths: Tensor, scheme: Scheme) -> Tensor:
         there = (place < lengths).unsqueeze(1)
         best = torch.where(there, reached + scores[:, place], best)
         back.append(torch.where(there, come, stay))
-    label = (best + moves[:size, scheme.edge]).argmax(1, keepdim=True)
+    label = (best + ends).argmax(1, keepdim=True)
     told = [label]
     for come in reversed(back[1:]):
         label = come.gather(1, label)

@@ -16,6 +16,7 @@ from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.ragged import Ragged, string
 from deepen.data.splits import split
 from deepen.data.tagging import TaggedPreprocess, joining
+from deepen.data.text_settings import TextData
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import UNLABELLED, Labels, Spec, Text
@@ -30,7 +31,7 @@ FEW_DOCUMENTS = 10
 
 
 @dataclass
-class Config(Data):
+class Config(TextData):
     """How words with labels are read."""
 
     column: str | None = None
@@ -45,8 +46,6 @@ class Config(Data):
     """A run, a bundle or a folder with tokenizer.json, to cut words as it does. Default: one that is fitted on them."""
     length: int | None = None
     """Tokens of a row: what is longer is cut between two words. Default: those of the longest training sentence, 64 to 256."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. gbk or cp1252. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
 
 
 def build(
@@ -151,17 +150,26 @@ def _fitted(learnt: Sequence[Sentence], config: Config, apart: bool) -> tuple[Ta
 
 
 def _columns(sentences: Sequence[Sentence], names: tuple[str, ...], preprocess: TaggedPreprocess) -> Ragged:
-    number = {name: place for place, name in enumerate(names)}
+    """The rows of sentences. Where one is cut into several, `sentence` int64 [N] says which are of one, and `cut` bool [N, 2]
+    whether words of it stand in a row before and in one behind."""
+    places = {name: place for place, name in enumerate(names)}
     tokens, targets, origins = [], [], []
-    for one, rows in zip(sentences, preprocess.rows([one.words for one in sentences]), strict=True):
-        labels = [number.get(label, UNLABELLED) for label in one.labels]
-        for row in rows:
+    numbers: list[int] = []
+    cuts: list[tuple[bool, bool]] = []
+    every = preprocess.rows([one.words for one in sentences])
+    for number, (one, rows) in enumerate(zip(sentences, every, strict=True)):
+        labels = [places.get(label, UNLABELLED) for label in one.labels]
+        for part, row in enumerate(rows):
             target = np.full(len(row.tokens), UNLABELLED, dtype=np.int32)
             target[row.places] = labels[row.first : row.first + len(row.places)]
             tokens.append(row.tokens)
             targets.append(target)
             origins.append(one.origin)
-    return Ragged({"input": string(tokens), "target": string(targets, UNLABELLED)}, {}, origins)
+            numbers.append(number)
+            cuts.append((part > 0, part < len(rows) - 1))
+    whole = len(numbers) == len(sentences)
+    arrays = {} if whole else {"sentence": torch.tensor(numbers), "cut": torch.tensor(cuts)}
+    return Ragged({"input": string(tokens), "target": string(targets, UNLABELLED)}, arrays, origins)
 
 
 def _findings(

@@ -14,8 +14,10 @@ import torch
 from deepen.data import adopted, tokenizer
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.sentences import TextPreprocess
+from deepen.data.splits import standard
 from deepen.data.stream import Windows
 from deepen.data.text_file import encoding_of, holds_nul, open_bytes
+from deepen.data.text_settings import TextData
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 from deepen.spec import Spec, Text, Tokens
@@ -26,7 +28,7 @@ USUAL_SIZE = {"characters": 8192, "words": 30_000, "bpe": 4096, "wordpiece": 409
 
 
 @dataclass
-class Config(Data):
+class Config(TextData):
     """How running text is read."""
 
     tokens: Literal["auto", "characters", "words", "bpe", "wordpiece"] = "auto"
@@ -37,8 +39,6 @@ class Config(Data):
     """Most different tokens. Default: 8,192 characters, 4,096 pieces, 30,000 words."""
     length: int = 128
     """Tokens that a model sees at once."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
     test: str | None = None
     """Path of a further file that is sealed as the test split."""
 
@@ -74,6 +74,8 @@ def build(
         raise Misuse(f"data.length={config.length} is not usable: expected 2 or more tokens.")
     if config.limit is not None:
         raise Misuse("data.limit counts samples and running text has none: leave it out.")
+    if shares is not None:
+        standard(name, config)
     whole = "\n".join(text for _, text in documents)
     kind = config.tokens
     if kind == "auto":

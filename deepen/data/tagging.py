@@ -47,6 +47,8 @@ class Passage:
     """First and last + 1 character of each in the text."""
     places: tuple[int, ...]
     """Of the first piece of each in the row."""
+    cut: tuple[bool, bool] = (False, False)
+    """Whether further words of the text stand in a row before, and in one behind."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,11 @@ class TaggedPreprocess(Preprocess):
             rows, passages = [], []
             for number, cut in enumerate(self.rows([_words(*text) for text in texts])):
                 text, words = texts[number]
-                for row in cut:
+                for part, row in enumerate(cut):
                     held = tuple(words[row.first : row.first + len(row.places)])
                     rows.append(row)
-                    passages.append(Passage(start + number, text, held, tuple(row.places)))
+                    around = part > 0, part < len(cut) - 1
+                    passages.append(Passage(start + number, text, held, tuple(row.places), around))
             yield _padded(rows), passages
 
     def tensor(self, stored: Tensor) -> Tensor:

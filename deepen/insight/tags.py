@@ -59,7 +59,8 @@ def told(dataset: Dataset, rows: Rows, module: nn.Module, task: Tag) -> dict[str
     if worst:
         found["worst"] = drawn("The worst validation sentences", _lines(dataset, columns, worst, module, task), names)
     if len(task.units) <= MOST_LABELS:
-        sums = [rows[name].sum(0).long().numpy() for name in ("right", "said", "there")]
+        whole = task.joined(rows)
+        sums = [whole[name].sum(0).long().numpy() for name in ("right", "said", "there")]
         title = "Each label" if task.scheme is None else "Each kind, whole chunks"
         if task.units != ("",):
             found["classes"] = bars(title, task.units, *sums, paint=_of_units(names, task.units))
@@ -207,7 +208,7 @@ def answered(
     places, lengths = together(asked), asked.sum(1)
     device = next(module.parameters()).device
     logits = module(preprocess.tensor(batch["input"].to(device))).float().cpu()
-    return task.labels(logits, places, lengths), batch["target"].gather(1, places), lengths
+    return task.labels(logits, places, lengths, batch.get("cut")), batch["target"].gather(1, places), lengths
 
 
 def _confused(dataset: Dataset, module: nn.Module, task: Tag) -> NDArray[np.int64]:

@@ -114,7 +114,9 @@ class Tag(Supervised, Places, Weighted):
 
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: sums over the words of a row, float32: `nats`, `words` and `unseen` [B] (words that training lacks), and `hits`,
-        `unseen_hits` [B], `right`, `said`, `there` [B, units] of the model's answer, and as `plain_...` of the commonest one."""
+        `unseen_hits` [B], `right`, `said`, `there` [B, units] of the model's answer, and as `plain_...` of the commonest one. Of
+        sentences that are cut, `sentence` int64 [B] says which rows are of one, and `labels` int16 [B, 3, L] what is said of its
+        words, the truth, the answer and the commonest, filled up with the edge of the scheme."""
         assert self._known is not None, "study() comes before score()"
         assert self._usual is not None
         input, target = batch["input"], batch["target"]
@@ -131,17 +133,61 @@ class Tag(Supervised, Places, Weighted):
         plain = usual[found.masked_fill(unseen, len(known))].gather(1, places)
         rows = {"nats": nats.sum(1), "words": lengths.float(), "unseen": unseen.sum(1).float()}
         strange = unseen.gather(1, places)
-        for name, answer in (("", self.labels(logits, places, lengths)), ("plain_", plain)):
+        said = self.labels(logits, places, lengths, batch.get("cut"))
+        for name, answer in (("", said), ("plain_", plain)):
             counted = self._counted(answer, truth, strange, lengths)
             rows |= {f"{name}{key}": values.float() for key, values in counted.items()}
+        if "sentence" in batch:
+            rows["sentence"] = batch["sentence"]
+            if self.scheme is not None:
+                there = torch.arange(places.shape[1], device=places.device) < lengths.unsqueeze(1)
+                held = torch.stack([truth, said, plain], 1).masked_fill(~there.unsqueeze(1), self.scheme.edge)
+                held = functional.pad(held, (0, self.length - held.shape[2]), value=self.scheme.edge)
+                rows["labels"] = held.short()
         return rows
 
-    def labels(self, logits: Tensor, places: Tensor, lengths: Tensor) -> Tensor:
-        """The label of each word, int64 [B, W], from logits [B, L, C] at `places` int64 [B, W]; the first `lengths` count."""
+    def labels(self, logits: Tensor, places: Tensor, lengths: Tensor, cut: Tensor | None = None) -> Tensor:
+        """The label of each word, int64 [B, W], from logits [B, L, C] at `places` int64 [B, W]; the first `lengths` count. `cut`
+        is as in `chunks.likeliest`."""
         scores = logits.gather(1, places.unsqueeze(2).expand(-1, -1, logits.shape[2]))
         if self.scheme is None or self.config.decoding == "each":
             return scores.argmax(2)
-        return chunks.likeliest(scores.log_softmax(2), lengths, self.scheme.to(logits.device))
+        return chunks.likeliest(scores.log_softmax(2), lengths, self.scheme.to(logits.device), cut)
+
+    def joined(self, rows: Rows) -> Rows:
+        """Sentences that were cut put together, their chunks counted in all of each."""
+        if "sentence" not in rows:
+            return rows
+        owners, place = rows["sentence"].unique(return_inverse=True)
+        whole = {
+            name: values.new_zeros(len(owners), *values.shape[1:]).index_add_(0, place, values)
+            for name, values in rows.items()
+            if name not in ("sentence", "labels")
+        }
+        if self.scheme is None:
+            return whole
+        parts = place.bincount()
+        each = place.argsort(stable=True).split(parts.tolist())
+        for number in (parts > 1).nonzero().flatten().tolist():
+            held = rows["labels"][each[number]].long()  # [parts, 3, L]
+            there = held[:, 0] != self.scheme.edge
+            if not there.any():
+                continue
+            truth, said, plain = (held[:, kind][there].unsqueeze(0) for kind in range(3))
+            for name, answer in (("", said), ("plain_", plain)):
+                for key, values in zip(
+                    ("right", "said", "there"), self._chunks(answer, truth, self.scheme), strict=True
+                ):
+                    whole[f"{name}{key}"][number] = values[0]
+        return whole
+
+    def _chunks(self, answer: Tensor, truth: Tensor, scheme: chunks.Scheme) -> tuple[Tensor, Tensor, Tensor]:
+        """Chunks of each kind that are right, said and there, [B, units], from labels int64 [B, W] filled up with the edge."""
+        begins, last, kind = chunks.spans(truth, scheme)
+        begun, ended, named = chunks.spans(answer, scheme)
+        both = begins & begun & (last == ended) & (kind == named)
+        size = len(self.units)
+        return counts(kind, both, size), counts(named, begun, size), counts(kind, begins, size)
 
     def _counted(self, answer: Tensor, truth: Tensor, strange: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Sums over the words of each row, from labels int64 [B, W]."""
@@ -153,12 +199,8 @@ class Tag(Supervised, Places, Weighted):
             )
         else:
             scheme = self.scheme.to(truth.device)
-            begins, last, kind = chunks.spans(truth.masked_fill(~there, scheme.edge), scheme)
-            begun, ended, named = chunks.spans(answer.masked_fill(~there, scheme.edge), scheme)
-            both = begins & begun & (last == ended) & (kind == named)
-            right, said, is_there = (
-                counts(*pair, len(self.units)) for pair in ((kind, both), (named, begun), (kind, begins))
-            )
+            answer, truth = (labels.masked_fill(~there, scheme.edge) for labels in (answer, truth))
+            right, said, is_there = self._chunks(answer, truth, scheme)
         return {
             "hits": hits.sum(1),
             "unseen_hits": (hits & strange).sum(1),
@@ -189,6 +231,7 @@ class Tag(Supervised, Places, Weighted):
 
     def baseline(self, rows: Rows) -> dict[str, float]:
         """Gives each word the label that it had most often in training, and others the commonest of all."""
+        rows = self.joined(rows)
         plain = {name.removeprefix("plain_"): values for name, values in rows.items() if name.startswith("plain_")}
         told = self.measure(rows | plain)
         del told["loss"]  # it has no chances
@@ -213,7 +256,7 @@ class Tag(Supervised, Places, Weighted):
         for row, one in enumerate(passages):
             places[row, : len(one.places)] = torch.tensor(one.places, dtype=torch.int64)
         logits = output.float().cpu()
-        labels = self.labels(logits, places, lengths)
+        labels = self.labels(logits, places, lengths, torch.tensor([one.cut for one in passages]))
         chances = logits.softmax(2).gather(1, places.unsqueeze(2).expand(-1, -1, logits.shape[2]))
         of_label = chances.gather(2, labels.unsqueeze(2)).squeeze(2)
         for one, said, sure in zip(passages, labels.tolist(), of_label.tolist(), strict=True):

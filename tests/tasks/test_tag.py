@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from deepen.data.conll import Sentence
+from deepen.data.dataset import Columns
 from deepen.data.labelled import Config, build
 from deepen.data.tagging import TaggedPreprocess
 from deepen.errors import Misuse, Problem
 from deepen.spec import UNLABELLED, Category, Labels, Spec, Text
 from deepen.tasks import tag
-from deepen.tasks.measures import intervals
+from deepen.tasks.measures import independent, intervals
 from deepen.tasks.tag import Tag
 
 IOB = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
@@ -229,6 +230,87 @@ def test_answers_are_told_in_characters_of_the_text() -> None:
     assert empty == {"tags": [], "entities": []}
     assert [(one["token"], one["label"]) for one in last["tags"]] == [("Bo", "O")]
     assert last["tags"][0]["probability"] == pytest.approx(0.999, abs=1e-2)
+
+
+@pytest.mark.parametrize("decoding", ["valid", "each"])
+@pytest.mark.parametrize("names", [IOB, IOBES])
+def test_a_sentence_that_is_cut_is_counted_and_answered_as_if_it_were_whole(
+    names: tuple[str, ...], decoding: str
+) -> None:
+    draws = random.Random(1)
+    words = [f"w{number}" for number in range(12)]
+    sentences = []
+    for number in range(60):
+        labels: list[str] = []
+        while len(labels) < draws.choice((4, 25)):
+            kind, size = draws.choice(("a", "b")), draws.randint(1, 5)
+            inside = ["B", *"I" * (size - 2), "E"] if size > 1 else ["S"]
+            inside = inside if names is IOBES else ["B", *"I" * (size - 1)]
+            labels += [f"{place}-{kind}" for place in inside] + ["O"] * draws.randint(0, 1)
+        sentences.append(Sentence(tuple(draws.choices(words, k=len(labels))), tuple(labels), f"a:{number}"))
+    whole, cut = (build("x", sentences, Config(length=length, tokens="words"), 0, digest="0") for length in (64, 7))
+    assert isinstance(cut.spec.output, Labels)
+    assert whole.spec.output == cut.spec.output
+    columns = [dataset.validation for dataset in (whole, cut)]
+    assert len(columns[1]) > len(columns[0])
+
+    # Who names the labels of most words rightly, as a function of the word's place in its sentence and not of how it was cut.
+    def answered(columns: Columns, sure: float) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = columns.take(torch.arange(len(columns)))
+        noise = torch.randn(10_000, len(cut.spec.output.names), generator=torch.Generator().manual_seed(3))
+        logits = torch.zeros(*batch["input"].shape, noise.shape[1])
+        place = 0
+        for row in range(len(columns)):
+            for at in (batch["target"][row] != UNLABELLED).nonzero().flatten().tolist():
+                logits[row, at] = noise[place]
+                logits[row, at, batch["target"][row, at]] += sure
+                place += 1
+        return logits, batch
+
+    found = []
+    for dataset, split in zip((whole, cut), columns, strict=True):
+        task = tag.build(dataset.spec, tag.Config(decoding=decoding))
+        task.study(dataset.train, dataset.preprocess)
+        logits, batch = answered(split, 50.0 if decoding == "valid" else 2.0)
+        parts = [
+            task.score(
+                Fixed(logits[start : start + 3]), {name: rows[start : start + 3] for name, rows in batch.items()}
+            )
+            for start in range(0, len(split), 3)
+        ]
+        rows = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        joined = independent(task, rows)
+        assert len(joined["words"]) == len(columns[0])
+        assert independent(task, joined) is joined
+        ends = {
+            f"{name} {end}": value
+            for name, pair in intervals(task, rows, 0, 20).items()
+            for end, value in enumerate(pair)
+        }
+        found.append((task.measure(rows), task.measure(joined), task.baseline(rows), ends))
+    assert found[0][0]["f1"] == pytest.approx(1.0 if decoding == "valid" else found[0][0]["f1"])
+    assert found[0][0]["f1"] > 0.2
+    for one, other in zip(*found, strict=True):
+        assert one == pytest.approx(other)
+
+
+def test_an_entity_across_a_cut_is_one_in_an_answer() -> None:
+    sentences = [Sentence(("w", "w", "w"), ("O", "B-LOC", "I-LOC"), f"a:{n}") for n in range(30)]
+    dataset = build("names", sentences, Config(length=4, tokens="words"), 0, digest="0")
+    task, preprocess = tag.build(dataset.spec, tag.Config()), dataset.preprocess
+    assert isinstance(dataset.spec.output, Labels)
+    names = dataset.spec.output.names
+    told = iter(["O", "O", "O", "B-LOC", "I-LOC", "I-LOC", "O", "O", "O"])
+    outputs = []
+    for stored, passages in preprocess.pieces(["w w w w w w w w w"]):
+        assert [one.cut for one in passages] == [(False, True), (True, True), (True, False)]
+        output = torch.zeros(*stored.shape, len(names))
+        for row, passage in enumerate(passages):
+            for place in passage.places:
+                output[row, place, names.index(next(told))] = 9.0
+        outputs += [(output[row : row + 1], passages[row : row + 1]) for row in range(len(passages))]
+    (answer,) = task.place(outputs)
+    assert answer["entities"] == [{"text": "w w w", "label": "LOC", "start": 6, "end": 11}]
 
 
 def test_words_that_are_set_apart_are_told() -> None:
