@@ -152,7 +152,7 @@ def predict(
         if save is not None:
             from deepen.insight.drawn import Drawing
 
-            drawing = Drawing(Path(save), model.spec, [name for name, _ in named])
+            drawing = Drawing(Path(save), model.spec, [name for name, _ in named], model.preprocess)
         try:
             for answer in answers:
                 if drawing is not None:

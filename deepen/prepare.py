@@ -112,7 +112,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     named = model if isinstance(model, str) else None
     origin = None
     found = find_source(
-        source, task
+        source, task, settings
     )  # a slip in its name or in a setting is told before weights are looked for and data is read
     _check_keys(source, found[0], task, model, settings)
     if own is None and transferring.asked(settings).pretrained is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepen import recipe as recipes
 from deepen import registry
-from deepen.data import labelled, paired, reading, running, series, sounds, tables, texts
+from deepen.data import hearing, labelled, paired, reading, running, series, tables, texts
 from deepen.data.dataset import Dataset
 from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
@@ -33,13 +33,17 @@ OF_TOKENS = ("data.tokens", "data.vocabulary")
 OF_PICTURES = ("data.size", "data.resize", "data.channels", "data.mean", "data.std")
 
 
-def find_source(source: str, task: str | None = None) -> tuple[registry.Entry, str]:
+def find_source(
+    source: str, task: str | None = None, settings: Mapping[str, Any] | None = None
+) -> tuple[registry.Entry, str]:
     """The module of data/ that reads `source`, by name or because it recognises it, and the reason in words.
 
     A reader that is for one task (`TASK`) reads what it can wherever that task was asked for, and nothing where another was.
+    One that has a setting of its own (`ASKED_BY`) reads what it can where that is among `settings`.
     """
     known = registry.entries("data")
     named = {name: entry for name, entry in known.items() if "recognise" not in entry.offers}
+    given = {key.removeprefix("data.") for key, value in (settings or {}).items() if value is not None}
     if source in named:
         return named[source], "a known data set"
     readers = [(entry, entry.load()) for entry in known.values() if "recognise" in entry.offers]
@@ -48,7 +52,7 @@ def find_source(source: str, task: str | None = None) -> tuple[registry.Entry, s
         if only is not None and task not in (None, only):
             continue
         reason = module.recognise(source)
-        if not reason and only is not None and task == only:
+        if not reason and ((only is not None and task == only) or getattr(module, "ASKED_BY", None) in given):
             reason = module.asked(source)
         if reason:
             return entry, reason
@@ -82,7 +86,7 @@ def without_pictures(entry: registry.Entry) -> bool:
         paired.Config,
         running.Config,
         series.Config,
-        sounds.Config,
+        hearing.Config,
         labelled.Config,
     )
     return getattr(module, "ACTING", False) or issubclass(getattr(module, "Config", Data), without)
@@ -114,7 +118,7 @@ def load(
     `expected` are settings that weights which are taken over bring with them, `found` what `find_source` says, where that has
     been asked already.
     """
-    entry, reason = found or find_source(source)
+    entry, reason = found or find_source(source, settings=settings)
     draft = recipes.blank(_lasting(source, entry), entry.name, "", "")
     for key, value in (expected or {}).items():
         draft.set(key, value)

@@ -70,7 +70,7 @@ class Interrupted(Problem):
 
 def audit(source: str, *, thorough: bool = False, **settings: Any) -> tuple[Dataset, list[Finding]]:
     """What is wrong with the data, without training. `thorough` also reads very large sets for duplicates."""
-    found = find_source(source)
+    found = find_source(source, settings=settings)
     known = vars(blank(source, found[0].name, "", "").data)
     for key in settings:
         if key != "seed" and not key.startswith("data.") and key not in known:

@@ -18,7 +18,9 @@ import numpy as np
 
 from deepen.data.cells import ORDERS, days, is_missing, numbers
 
-DAY = 86_400
+HOUR, DAY = 3600, 86_400
+A_YEAR = 300 * DAY
+"""Seconds from one autumn to the next, at least."""
 ZONE = re.compile(r":\d{2}(?:[.,]\d+)?\s*(?:Z|UTC|([+-])(\d{2}):?(\d{2}))")
 PART = re.compile(r":\d{2}[.,]0*[1-9]")
 """Of a second, which is not read."""
@@ -89,6 +91,21 @@ def direction(values: np.ndarray) -> int:
     """1 where times only rise, -1 where they only fall, else 0."""
     steps = np.diff(values)
     return 1 if (steps > 0).all() else -1 if (steps < 0).all() else 0
+
+
+def put_back(moments: Moments) -> bool:
+    """Whether times go on in one direction but for moments that are there twice, as where clocks are put back in autumn: by an
+    hour, about once a year."""
+    steps = np.diff(moments.values)
+    if not moments.dates or moments.utc or not len(steps):
+        return False
+    usual = float(np.median(steps))
+    steps = steps if usual > 0 else -steps
+    back = steps[steps <= 0]
+    rare = 0 < len(back) <= 1 + np.ptp(moments.values) // A_YEAR
+    if not rare or not 0 < abs(usual) <= HOUR or (back <= -HOUR).any():
+        return False
+    return bool(np.unique(moments.values, return_counts=True)[1].max() == 2)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deepen.data.cells import numbers
-from deepen.data.clock import Clock, counted, read
+from deepen.data.clock import Clock, Moments, counted, put_back, read
 from deepen.data.preprocess import Preprocess
 from deepen.data.reading import RawTable, read_table
 from deepen.errors import Problem, did_you_mean
@@ -64,8 +64,7 @@ class SeriesPreprocess(Preprocess):
         for source in sources:
             if Path(source).is_dir():
                 raise Problem(f"{source} is a folder: expected a table whose last rows are the past of the forecast.")
-            table = read_table(source, header=self.header, delimiter=self.delimiter, encoding=self.encoding)
-            found.append((source, self._past(source, table)))
+            found.append((source, self.past(source)))
         return found
 
     def encode(self, items: Sequence[Any]) -> Tensor:
@@ -95,18 +94,20 @@ class SeriesPreprocess(Preprocess):
         lists = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
         return cls(**(data | lists | {"clock": Clock(**data["clock"])}))
 
-    def _past(self, source: str, table: RawTable) -> Past:
+    def past(self, source: str, count: int | None = None) -> Past:
+        """The newest `count` moments of the table at `source`. Default: as many as are looked back on, and may fill gaps."""
+        table = read_table(source, header=self.header, delimiter=self.delimiter, encoding=self.encoding)
+        count = count or self.length + self.fill
         for name in (*self.names, *filter(None, [self.time])):
             if name not in table.columns:
                 raise Problem(f"{source} has no column '{name}'.{did_you_mean(name, list(table.columns))}")
         values = np.stack([self._numbers(name, table) for name in self.names], axis=1)
         if self.time is None:
-            return Past(values[-(self.length + self.fill) :], name=source)
+            return Past(values[-count:], name=source)
         moments = read(table.columns[self.time], plain=self.clock.unit == "numbers", utc=self.clock.utc)
         if moments is None:
             raise Problem(f"{source}: column '{self.time}' holds a cell that is no time, or none.")
-        order = np.argsort(moments.values, kind="stable")
-        values, moments = values[order], replace(moments, values=moments.values[order])
+        moments, values, order = in_order(moments, values)
         clock = replace(self.clock, start=float(counted(self.clock.unit, moments)[0]))
         places = clock.places(moments)
         odd = np.flatnonzero((places % 1 != 0) | (np.diff(places, prepend=-1) <= 0))
@@ -117,7 +118,7 @@ class SeriesPreprocess(Preprocess):
                 f"{clock.spacing} after the ones before it, as the series was that the model learnt from."
             )
         last = int(places[-1])
-        recent = np.full((self.length + self.fill, len(self.names)), np.nan)
+        recent = np.full((count, len(self.names)), np.nan)
         held = places.astype(np.int64) - (last + 1 - len(recent))
         recent[held[held >= 0]] = values[held >= 0]
         if held[0] > self.fill:
@@ -163,6 +164,20 @@ class SeriesPreprocess(Preprocess):
                 f"for each of {', '.join(self.names)}."
             )
         return values
+
+
+def in_order(moments: Moments, values: np.ndarray) -> tuple[Moments, np.ndarray, np.ndarray]:
+    """Times in rising order with their values, float64 [T, C], and the row of each, int64 [T]. What is there twice because clocks
+    were put back is there once, with the mean of both."""
+    if not put_back(moments):
+        order = np.argsort(moments.values, kind="stable")
+        return replace(moments, values=moments.values[order]), values[order], order
+    times, order, which = np.unique(moments.values, return_index=True, return_inverse=True)
+    sums, counts = (np.zeros((len(times), values.shape[1])) for _ in range(2))
+    known = np.isfinite(values)
+    np.add.at(sums, which, np.where(known, values, 0.0))
+    np.add.at(counts, which, known)
+    return replace(moments, values=times), np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), order
 
 
 def forwards(values: np.ndarray, most: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import torch
 from deepen.data.clock import Clock
 from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.lookback import SeriesPreprocess, forwards
+from deepen.data.text_settings import TableData
 from deepen.data.windows import Windows
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.randomness import derive
@@ -29,7 +30,7 @@ SEASONS = 14
 
 
 @dataclass
-class Config(Data):
+class Config(TableData):
     """How a series is read."""
 
     target: str | None = None
@@ -46,14 +47,6 @@ class Config(Data):
     months."""
     fill: int = 3
     """Missing moments in a row that are taken to be as before; windows that would look back on a longer gap are left out."""
-    missing: tuple[str, ...] = ()
-    """Further texts that mean a missing value, beside the empty cell, NA, N/A, ?, nan and null."""
-    header: bool | None = None
-    """Whether the first row of a file names the columns. Default: decided from the file."""
-    delimiter: str | None = None
-    """What stands between two cells. Default: comma, semicolon, tab or bar, decided from the file."""
-    encoding: str | None = None
-    """Encoding of the file, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
 
 
 def build(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,19 @@ import numpy as np
 
 from deepen.data import clock as clocks
 from deepen.data import series
-from deepen.data.cells import is_missing, numbers
+from deepen.data.cells import numbers
 from deepen.data.dataset import Dataset, Finding
 from deepen.data.detect import notation_of
+from deepen.data.lookback import in_order
 from deepen.data.reading import ENDINGS, RawTable, ending, peek_table, read_table
 from deepen.data.series import Config, onto_grid
 from deepen.data.tables import open_table
+from deepen.data.timed import is_time, timed
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 
 SUMMARY = "your series: a table with a column of equally spaced times and columns of numbers"
 TASK = "forecast"
-LEAST = 30
-"""Rows below which a table with dates is taken for one by itself."""
 AS_ROWS = "leave the order of time out of it with `--as regress` or `--as classify`"
 
 
@@ -35,49 +34,21 @@ def recognise(source: str) -> str | None:
         return None
     try:
         # Most tables are none of this by their first rows; those of several series, one after the other, only as a whole.
-        if _seen(peek_table(source)) is None:
+        found = timed(peek_table(source))
+        if found is None or found.clock is None:
             return None
-        table = read_table(source, skip_bad=True)
+        found = timed(read_table(source, skip_bad=True))
     except Problem:
         return None  # what is wrong with it is said by who reads all of it
-    found = _seen(table)
-    if found is None or len(table.lines) < LEAST:
+    if found is None or found.clock is None:
         return None
-    name, clock = found
-    return f"a series, by '{name}' whose times are {clock.spacing} apart; `--as regress` or `--as classify` reads it as rows"
+    said = f"a series, by '{found.column}' whose times are {found.clock.spacing} apart"
+    return f"{said}; `--as regress` or `--as classify` reads it as rows"
 
 
 def asked(source: str) -> str | None:
     """Why a table is read as a series where a forecast was asked for, or None where `source` is none."""
     return "a table, read as a series since a forecast was asked for" if ending(source) in ENDINGS else None
-
-
-def _seen(table: RawTable) -> tuple[str, clocks.Clock] | None:
-    """The column of times and their clock, of a table that is plainly a series."""
-    times = [name for name, cells in table.columns.items() if _is_time(cells)]
-    if len(times) != 1 or len(table.columns) < 2:
-        return None
-    if not all(_is_number(cells) for name, cells in table.columns.items() if name != times[0]):
-        return None
-    moments = clocks.read(table.columns[times[0]])
-    if moments is None or not (way := clocks.direction(moments.values)):
-        return None
-    try:
-        return times[0], clocks.fit(replace(moments, values=moments.values[::way]))
-    except clocks.IrregularError:
-        return None
-
-
-def _is_time(cells: Sequence[Any]) -> bool:
-    """Told by the first cells: a column that is none is not read to its end."""
-    return clocks.read(cells[:20]) is not None and not _is_number(cells[:20])
-
-
-def _is_number(cells: Sequence[Any]) -> bool:
-    """Whether a column holds numbers, and at least one."""
-    if all(is_missing(cell) for cell in cells):
-        return False
-    return not numbers(cells, notation_of(cells, ()))[1]
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
@@ -99,9 +70,8 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             raise Problem(
                 f"{source} holds {len(moments.values)} of the 3 moments that a series has at least: give a longer one."
             )
-        order, told = _order(source, table, time, moments.values)
-        findings += told
-        moments, values = replace(moments, values=moments.values[order]), values[order]
+        findings += _ordered(source, table, time, moments)
+        moments, values, _ = in_order(moments, values)
         try:
             clock = clocks.fit(moments)
         except clocks.IrregularError as error:
@@ -142,7 +112,7 @@ def _time_of(source: str, table: RawTable, named: str | None) -> tuple[str | Non
         raise Misuse(f"{source} has several columns of times ({', '.join(times)}): name one with data.time=COLUMN.")
     if times:
         return times[0], []
-    almost = [name for name, cells in table.columns.items() if _is_time(cells)]
+    almost = [name for name, cells in table.columns.items() if is_time(cells)]
     if almost:
         raise Problem(f"{source}: '{almost[0]}' looks like the times of a series, but {_no_time(table, almost[0])}.")
     counting = [name for name, cells in table.columns.items() if _counts(cells)]
@@ -173,12 +143,22 @@ def _no_time(table: RawTable, name: str) -> str:
     return "its cells are not all written in the same way"
 
 
-def _order(source: str, table: RawTable, time: str, values: np.ndarray) -> tuple[np.ndarray, list[Finding]]:
-    """The rows in the order of time. Raises `Problem` where two are of the same moment."""
+def _ordered(source: str, table: RawTable, time: str, moments: clocks.Moments) -> list[Finding]:
+    """What is said of times that do not go on from row to row. Raises `Problem` where two are the same, but for a clock that was
+    put back."""
+    values = moments.values
     order = np.argsort(values, kind="stable")
     same = np.flatnonzero(np.diff(values[order]) == 0)
     if len(same):
         first, second = (int(order[same[0] + more]) for more in (0, 1))
+        if clocks.put_back(moments):
+            text = (
+                f"{len(same):,} moments of '{time}' are there twice, as where clocks are put back in autumn "
+                f"(first {table.columns[time][first]}, in lines {table.lines[first]} and {table.lines[second]}): the mean of "
+                "both is taken."
+            )
+            mend = "Write behind each time how far its clock is ahead of UTC, as in 2024-10-27 02:00+01:00: then both are kept."
+            return [Finding("warning", "doubled-moments", text, mend)]
         if any(clocks.PART.search(str(table.columns[time][row])) for row in (first, second)):
             raise Problem(
                 f"'{time}' of {source} holds {table.columns[time][first]} in line {table.lines[first]} and "
@@ -192,8 +172,8 @@ def _order(source: str, table: RawTable, time: str, values: np.ndarray) -> tuple
         )
     if clocks.direction(values) == 0:
         text = f"The rows of {source} are not in the order of '{time}': they were sorted."
-        return order, [Finding("warning", "unsorted-times", text, "Look whether the times are right.")]
-    return order, []
+        return [Finding("warning", "unsorted-times", text, "Look whether the times are right.")]
+    return []
 
 
 def _numbers_of(

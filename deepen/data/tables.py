@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from deepen.data import answers
+from deepen.data import answers, texts
 from deepen.data.cells import days, is_missing, numbers
 from deepen.data.columns import TablePreprocess
 from deepen.data.dataset import Columns, Dataset, Finding, Sealed
 from deepen.data.detect import detect, notation_of
-from deepen.data.reading import ENDINGS, RawTable, ending, read_table
+from deepen.data.reading import ENDINGS, SAMPLE, RawTable, ending, peek_table, read_table
 from deepen.data.splits import BY_SETTING, split
+from deepen.data.text_settings import TableData
+from deepen.data.timed import noticed
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 from deepen.spec import Category, Quantity, Spec, Table
@@ -27,7 +30,7 @@ GENERAL = True
 
 
 @dataclass
-class Config(Data):
+class Config(TableData):
     """How a table is read and split."""
 
     answer: Literal["class", "number"] | None = None
@@ -37,20 +40,20 @@ class Config(Data):
     Default: by the number of training rows and columns, up to 64."""
     categories: int = 64
     """Most categories of a column that get a place of their own; rarer ones share one."""
-    missing: tuple[str, ...] = ()
-    """Further texts that mean a missing value, beside the empty cell, NA, N/A, ?, nan and null."""
-    header: bool | None = None
-    """Whether the first row of a file names the columns. Default: decided from the file."""
-    delimiter: str | None = None
-    """What stands between two cells. Default: comma, semicolon, tab or bar, decided from the file."""
-    encoding: str | None = None
-    """Encoding of the file, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
 
 
 def recognise(source: str) -> str | None:
     """Why `source` is a table, or None."""
     kind = ending(source)
-    return f"a table by its ending {kind}" if kind in ENDINGS else None
+    if kind not in ENDINGS:
+        return None
+    told = f"a table by its ending {kind}"
+    try:
+        column = texts.likely({name: cells[:SAMPLE] for name, cells in peek_table(source).columns.items()})
+    except Problem:
+        return told  # what is wrong with it is said by who reads all of it
+    named = shlex.quote(f"data.text={column}")
+    return told if column is None else f"{told}; if what stands in '{column}' is to be read as texts, {named} says so"
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
@@ -180,6 +183,8 @@ def build(
         made[part] = Columns(arrays, _pick(origins, index))
     left_out = [column for column in features if column not in {plan.name for plan in plans} | {config.group}]
     told.append(_columns_fact(plans, left_out, len(preprocess.labels)))
+    if given is None and config.time is None and config.group is None:
+        findings += noticed(table)
     return Dataset(
         name=name,
         spec=Spec(Table(preprocess.labels), output),

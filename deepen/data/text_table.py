@@ -20,6 +20,8 @@ from deepen.recipe import Data
 
 SUMMARY = "your texts: a table with a column of texts and, but for masked, one to learn (.csv .tsv .jsonl .parquet)"
 Config = texts.Config
+ASKED_BY = "text"
+"""The setting of data that asks for this reader."""
 MOST_OTHERS = 2
 """Columns beside the text that a table of texts may have: what is to be learnt, and a number of the row."""
 
@@ -34,6 +36,11 @@ def recognise(source: str) -> str | None:
         return None  # what is wrong with it is said by who reads all of it
     column = prose_of(table)
     return None if column is None else f"a table of texts, by what stands in '{column}'"
+
+
+def asked(source: str) -> str | None:
+    """Why a table that was not recognised can be read for its texts where their column was named, or None."""
+    return "a table of texts, since data.text names their column" if ending(source) in ENDINGS else None
 
 
 def prose_of(table: RawTable) -> str | None:

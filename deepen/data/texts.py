@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,15 @@ from deepen.data.dataset import Bad, Dataset, Finding, Sealed
 from deepen.data.ragged import Ragged, ragged
 from deepen.data.sentences import TextPreprocess
 from deepen.data.splits import split
+from deepen.data.text_settings import TableData
 from deepen.errors import Misuse
 from deepen.recipe import Data
 from deepen.spec import Category, Nothing, Quantity, Spec, Text
 
+FEWEST, SENTENCE = 3.5, 8.0
+"""Words of the middle cell from which on a column may hold texts, and from which on it may in a table of many columns."""
+FEW = 3
+"""Columns up to which there are not many."""
 SPACELESS = (0x3040, 0x30FF), (0x3400, 0x9FFF), (0x0E00, 0x0E7F), (0xF900, 0xFAFF)
 """Ranges of scripts that are written without spaces."""
 USUAL_SIZE = {"characters": 8192, "words": 30_000, "bpe": 8192, "wordpiece": 8192}
@@ -26,7 +31,7 @@ LONGEST = 512
 
 
 @dataclass
-class Config(Data):
+class Config(TableData):
     """How texts are read."""
 
     text: str | None = None
@@ -45,14 +50,6 @@ class Config(Data):
     """Tokens of a text that are kept. Default: those of the longest training text, up to 512."""
     test: str | None = None
     """Path of a further file that is sealed as the test split."""
-    header: bool | None = None
-    """Whether the first row of a table names the columns. Default: decided from the file."""
-    delimiter: str | None = None
-    """What stands between two cells. Default: comma, semicolon, tab or bar, decided from the file."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
-    missing: tuple[str, ...] = ()
-    """Further texts that mean a missing target, beside the empty cell, NA, N/A, ?, nan and null."""
 
 
 def build(
@@ -136,9 +133,20 @@ def build(
 def is_prose(cells: Sequence[str | None]) -> bool:
     """Whether the cells of a column read like texts that people wrote: mostly different, and of several words."""
     filled = [cell for cell in cells if cell and cell.strip()]
-    if not filled or len(set(filled)) < 0.7 * len(filled):
-        return False
-    return float(np.median([_words(cell) for cell in filled])) >= 3.5
+    return len(set(filled)) >= 0.7 * len(filled) and _middle(cells) >= FEWEST
+
+
+def likely(columns: Mapping[str, Sequence[str | None]]) -> str | None:
+    """The column of a table that may hold texts although the table is not plainly one of texts, or None."""
+    words = {name: _middle(cells) for name, cells in columns.items()}
+    name = max(words, key=lambda name: words[name])
+    return name if words[name] >= (FEWEST if len(columns) <= FEW else SENTENCE) else None
+
+
+def _middle(cells: Sequence[str | None]) -> float:
+    """Words of the middle one of the cells that are filled."""
+    filled = [_words(cell) for cell in cells if cell and cell.strip()]
+    return float(np.median(filled)) if filled else 0.0
 
 
 def _words(text: str) -> float:

@@ -17,6 +17,8 @@ from PIL import Image as Pictures
 
 from deepen.data.framed import MOST_TILED
 from deepen.data.image_files import UnreadableError, opened, quiet, upright
+from deepen.data.lookback import SeriesPreprocess
+from deepen.data.preprocess import Preprocess
 from deepen.engine.checkpoint import write_text
 from deepen.errors import Problem
 from deepen.insight import files
@@ -39,8 +41,10 @@ class Drawing:
     that cannot be drawn, `Misuse` for a folder that cannot be used.
     """
 
-    def __init__(self, folder: Path, spec: Spec, inputs: Sequence[str]) -> None:
+    def __init__(self, folder: Path, spec: Spec, inputs: Sequence[str], preprocess: Preprocess | None = None) -> None:
         self.spec = spec
+        self.preprocess = preprocess
+        """What reads the past of a forecast again."""
         self.saved: list[Path] = []
         self._rows: list[Answer] = []
         if isinstance(spec.output, Horizon):
@@ -80,7 +84,8 @@ class Drawing:
         from deepen.insight import forecasts
 
         path = self.folder / next(name for one, name in self._names if one == answer["input"])
-        write_text(path, forecasts.drawn(answer))
+        assert isinstance(self.preprocess, SeriesPreprocess)
+        write_text(path, forecasts.drawn(answer, self.preprocess))
         write_text(path.with_name(_numbers(path.name)), forecasts.table(answer))
         self.saved += [path, path.with_name(_numbers(path.name))]
 

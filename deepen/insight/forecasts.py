@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from deepen.data import clock as clocks
-from deepen.data.cells import numbers
 from deepen.data.dataset import Columns, Dataset
-from deepen.data.detect import notation_of
 from deepen.data.lookback import SeriesPreprocess
-from deepen.data.reading import read_table
 from deepen.data.windows import Windows
 from deepen.insight.charts import Series, line_chart
 from deepen.insight.ink import STYLE, number, svg, text
@@ -139,16 +136,16 @@ def shown(dataset: Dataset) -> str:
     return grid("The series", charts)
 
 
-def drawn(answer: Mapping[str, Any]) -> str:
+def drawn(answer: Mapping[str, Any], preprocess: SeriesPreprocess) -> str:
     """A chart for each variate: its past, read again from the table that the answer is for, and its forecast."""
     series = answer["series"]
     horizon = len(next(iter(series.values())))
-    past = _past(Path(answer["input"]), list(series), max(3 * horizon, LEAST))
+    past = preprocess.past(answer["input"], max(3 * horizon, LEAST)).values
     times = answer.get("times")
     until = f" to {times[-1]}" if times else ""
     charts = []
     for name, values in series.items():
-        before = past[name]
+        before = past[:, preprocess.names.index(name)]
         ahead = np.arange(len(values) + 1)
         lines = [
             Series("what was", np.arange(1 - len(before), 1), before, colour=TRUTH),
@@ -170,14 +167,6 @@ def table(answer: Mapping[str, Any]) -> str:
         [time, *(f"{value:.10g}" for value in row)] for time, *row in zip(times, *series.values(), strict=True)
     )
     return lines.getvalue()
-
-
-def _past(path: Path, names: Sequence[str], count: int) -> dict[str, NDArray[np.float64]]:
-    """The newest `count` values of some columns."""
-    columns = read_table(path).columns
-    moments = next(filter(None, (clocks.read(cells) for cells in columns.values())), None)
-    order = slice(None) if moments is None else np.argsort(moments.values, kind="stable")
-    return {name: numbers(columns[name], notation_of(columns[name]))[0][order][-count:] for name in names}
 
 
 def _distance(clock: clocks.Clock) -> str:

@@ -12,7 +12,7 @@ import torch
 
 import deepen
 from deepen import Problem
-from deepen.data import series, series_table
+from deepen.data import series, series_table, tables
 from deepen.data.dataset import Dataset
 from deepen.data.lookback import SeriesPreprocess, forwards
 from deepen.data.preprocess import dump, restore
@@ -194,6 +194,93 @@ def test_bad_tables_are_told_with_their_line(tmp_path: Path) -> None:
         load(table(tmp_path, *(f"{row},{row[:10]}" for row in days(60)), head="time,load,sold"))
 
 
+def hours(count: int, begin: str = "2024-10-20T00", minutes: int = 60) -> list[str]:
+    """Rows of a clock on the wall, which is put back on the 27th of October at 3."""
+    rows = []
+    for number in range(count):
+        moment = np.datetime64(begin, "m") + np.timedelta64(number * minutes, "m")
+        moment -= np.timedelta64(60 if moment >= np.datetime64("2024-10-27T03:00") else 0, "m")
+        rows.append(f"{str(moment).replace('T', ' ')},{number % 24}")
+    return rows
+
+
+@pytest.mark.parametrize("minutes", [60, 15])
+def test_an_hour_that_clocks_are_put_back_by_is_averaged_and_named(tmp_path: Path, minutes: int) -> None:
+    rows = hours(360 * 60 // minutes, minutes=minutes)
+    source = table(tmp_path, *rows)
+    assert find_source(source)[0].name == "series-table"
+    dataset = load(source)
+    twice = 60 // minutes
+    first = 171 * twice - twice  # 2 o'clock of the 27th, the 170th hour, and again an hour later
+    assert rows[first][:16] == rows[first + twice][:16] == "2024-10-27 02:00"
+    said = told(dataset)["doubled-moments"]
+    assert f"{twice} moments of 'time' are there twice" in said
+    assert f"(first 2024-10-27 02:00, in lines {first + 2} and {first + twice + 2})" in said
+    assert isinstance(dataset.train, Windows)
+    assert isinstance(dataset.spec.output, Horizon)
+    values = dataset.train.truth[:, 0] * dataset.spec.output.scale[0] + dataset.spec.output.mean[0]
+    both = [float(rows[row].rpartition(",")[2]) for row in (first, first + twice)]
+    assert float(values[first]) == pytest.approx(sum(both) / 2, abs=1e-4)
+    assert float(values[first + twice]) == pytest.approx(float(rows[first + 2 * twice].rpartition(",")[2]), abs=1e-4)
+    turned = load(table(tmp_path, *rows[::-1], name="turned.csv"))
+    assert torch.equal(turned.train["input"], dataset.train["input"])
+    # What is read for a forecast is read in the same way.
+    cut = table(tmp_path, *rows[: first + 3 * twice], name="cut.csv")
+    ((_, item),) = dataset.preprocess.read([cut])
+    assert dataset.preprocess.beside(item)["times"][0] == "2024-10-27 04:00:00"
+    assert item.values[-1 - twice, 0] == pytest.approx(float(values[first + 2 * twice - 1 - twice]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "head", "why", "mend"),
+    [
+        (
+            [*days(40)[:20], days(40)[19], *days(40)[20:]],
+            "time,load",
+            "2024-01-20, is the same time as",
+            "once that is",
+        ),
+        (
+            [*days(40)[:20], "2024-01-20 13:07,5", *days(40)[20:]],
+            "time,load",
+            "not equally spaced: most",
+            "once that is",
+        ),
+        ([*hours(300)[:99], hours(300)[98], *hours(300)[99:]], "time,load", "2 such rows in all", "once that is"),
+        ([f"{row},dull" for row in days(40)], "time,load,sky", "'sky' holds no numbers", "`--as forecast` reads the"),
+        ([f"{row},{row[:10]}" for row in days(40)], "time,load,sold", "'sold' holds times", "--as forecast data.time="),
+        (days(20), "time,load", "there are fewer than 30", "`--as forecast` reads them"),
+        ([*days(40), *days(40)], "time,load", "line 42, 2024-01-01, is earlier than", "once that is"),
+    ],
+)
+def test_what_is_almost_a_series_and_split_at_random_is_told_so(
+    tmp_path: Path, rows: list[str], head: str, why: str, mend: str
+) -> None:
+    source = table(tmp_path, *rows, head=head)
+    assert find_source(source)[0].name == "tables"
+    settings = {"target": "load", "answer": "number"}
+    (finding,) = (
+        one for one in tables.load(source, tables.Config(**settings), 0).findings if one.subject == "time-order"
+    )
+    assert "by 'time', and are split at random" in finding.text
+    assert why in finding.text
+    assert "data.time=time tests on the newest" in finding.mend
+    assert mend in finding.mend
+    by_time = tables.load(source, tables.Config(time="time", **settings), 0)
+    assert "time-order" not in told(by_time)
+
+
+def test_a_series_that_is_read_as_rows_is_told_so_and_other_tables_are_not(tmp_path: Path) -> None:
+    dataset = tables.load(make(tmp_path), tables.Config(target="load", answer="number"), 0)
+    assert "split at random" in told(dataset)["time-order"]
+    assert "not read as a series" not in told(dataset)["time-order"]
+    sales = [f"2024-01-{1 + row // 20:02d},{row * row % 17}" for row in range(400)]  # many in a day
+    mixed = [days(97)[row * 31 % 97] for row in range(97)]
+    for rows in (sales, mixed):
+        dataset = tables.load(table(tmp_path, *rows), tables.Config(target="load", answer="number"), 0)
+        assert "time-order" not in told(dataset)
+
+
 def test_rows_are_sorted_and_texts_left_out(tmp_path: Path) -> None:
     rows = [f"{row},{'fair' if number % 2 else 'foul'}" for number, row in enumerate(days(200))]
     straight = load(table(tmp_path, *rows, head="time,load,sky"))
@@ -320,3 +407,6 @@ def test_etth1_has_its_standard_split() -> None:
     assert dataset.train.flat[:8640].double().mean(0).abs().max() < 1e-6
     assert (dataset.train.flat[:8640].double().std(0, correction=0) - 1).abs().max() < 1e-6
     assert dataset.findings == []
+    for share in ("validation_fraction", "test_fraction"):
+        with pytest.raises(Misuse, match=rf"data\.{share}=0\.3 cannot be followed: etth1 has its standard splits"):
+            etth1.load("etth1", etth1.Config(**{share: 0.3}), 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,32 @@ def test_a_table_of_texts_is_told_from_others(tmp_path: Path) -> None:
     assert find_source(numbers)[0].name == "tables"
     people = [f"{n},{n % 3},Braund Mr. Owen Harris {n},male,{n}" for n in range(40)]
     assert find_source(table(tmp_path, "id,class,name,sex,age", people, "people.csv"))[0].name == "tables"
+
+
+def test_texts_that_repeat_themselves_are_a_table_until_they_are_named(tmp_path: Path, call: Any) -> None:
+    rows = [f"{('great fun for all of us', 'not my kind of film')[n % 2]},{n % 7},{'ny'[1 - n % 2]}" for n in range(60)]
+    source = table(tmp_path, "what is said,day,verdict", rows)
+    entry, reason = find_source(source)
+    assert entry.name == "tables"
+    assert "if what stands in 'what is said' is to be read as texts, 'data.text=what is said' says so" in reason
+    for key in ("text", "data.text"):
+        assert find_source(source, None, {key: "what is said"})[0].name == "text-table"
+    assert find_source(source, "regress", {"data.text": "what is said"})[0].name == "text-table"
+    assert find_source(source, None, {"data.target": "verdict", "data.text": None})[0].name == "tables"
+    done = call("train", source, "data.text=what is said", "epochs=1", "plan=fp32", "--runs", str(tmp_path / "runs"))
+    assert done.code == 0, done.err
+    assert "Read as a table of texts, since data.text names their column" in done.out
+    done = call("train", source, "data.text=said", "--runs", str(tmp_path / "runs"))
+    assert done.code == 2
+    assert "data.text=said names no column" in done.err
+
+
+def test_columns_of_long_texts_are_named_in_tables_of_much_else(tmp_path: Path) -> None:
+    long = [f"{n},{n % 5},{n % 3},this is what was said of it by number {n},{'ny'[n % 2]}" for n in range(40)]
+    reason = find_source(table(tmp_path, "a,b,c,said,verdict", long))[1]
+    assert "data.text=said says so" in reason
+    short = [f"{n},{n % 5},{n % 3},Owen Harris of {n},{'ny'[n % 2]}" for n in range(40)]
+    assert find_source(table(tmp_path, "a,b,c,name,verdict", short))[1] == "a table by its ending .csv"
 
 
 def test_it_becomes_tokens_and_classes(tmp_path: Path) -> None:

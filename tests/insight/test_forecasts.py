@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from deepen.data.clock import Clock
 from deepen.data.dataset import Dataset
+from deepen.data.lookback import SeriesPreprocess
 from deepen.data.series import Config, build
 from deepen.insight import forecasts
 from deepen.insight.charts import Series
@@ -82,7 +84,18 @@ def test_a_forecast_is_drawn_after_its_past_and_kept_as_a_table(tmp_path: Path) 
     path.write_text("date,<load>,warmth\n" + "\n".join(lines) + "\n", encoding="utf-8")
     series = {"<load>": [32.0, 33.0], "warmth": [-32.0, -33.123456789]}
     answer = {"input": str(path), "times": ["2024-02-01", "2024-02-02"], "series": series}
-    picture = forecasts.drawn(answer)
+    preprocess = SeriesPreprocess(
+        names=("warmth", "<load>"),
+        mean=(0.0, 0.0),
+        scale=(1.0, 1.0),
+        length=5,
+        horizon=2,
+        fill=3,
+        season=7,
+        clock=Clock("seconds", 86_400.0, 0.0),
+        time="date",
+    )
+    picture = forecasts.drawn(answer, preprocess)
     ElementTree.fromstring(picture)
     assert "&lt;load&gt; to 2024-02-02" in picture
     assert list(csv.reader(forecasts.table(answer).splitlines())) == [
@@ -92,3 +105,12 @@ def test_a_forecast_is_drawn_after_its_past_and_kept_as_a_table(tmp_path: Path) 
     ]
     bare = forecasts.table({"input": str(path), "series": series})
     assert bare.splitlines()[1].startswith("1,32")
+    # It is read as what was learnt from: without a header, between bars, with a word for what is missing.
+    rows = [line.replace(",", "|") for line in [*lines, "2023-12-31,gone,gone"]]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    renamed = {"names": ("column_3", "column_2"), "time": "column_1"}
+    other = replace(preprocess, header=False, delimiter="|", missing=("gone",), **renamed)
+    named = {"column_2": series["<load>"], "column_3": series["warmth"]}
+    assert forecasts.drawn({**answer, "series": named}, other) == picture.replace("&lt;load&gt;", "column_2").replace(
+        "warmth", "column_3"
+    )
