@@ -160,7 +160,7 @@ class Tag(Supervised, Places, Weighted):
             return rows
         owners, place = rows["sentence"].unique(return_inverse=True)
         whole = {
-            name: values.new_zeros(len(owners), *values.shape[1:]).index_add_(0, place, values)
+            name: torch.zeros(len(owners), *values.shape[1:], dtype=torch.float64).index_add_(0, place, values.double())
             for name, values in rows.items()
             if name not in ("sentence", "labels")
         }
