@@ -89,6 +89,25 @@ def test_the_likeliest_row_is_the_best_of_all_whole_ones(names: tuple[str, ...])
         assert tuple(answer[row, :length].tolist()) == best
 
 
+@pytest.mark.parametrize("names", [IOB, BIES])
+def test_a_part_of_a_row_may_begin_and_end_inside_of_a_chunk(names: tuple[str, ...]) -> None:
+    scheme = chunks.scheme(names)
+    scores = torch.randn(12, 3, len(names), generator=torch.Generator().manual_seed(4))
+    cut = torch.tensor([(False, False), (False, True), (True, False), (True, True)] * 3)
+    answer = chunks.likeliest(scores, torch.full((12,), 3), scheme, cut)
+    pairs = scheme.allowed[: len(names), : len(names)]
+    for row, (before, behind) in enumerate(cut.tolist()):
+        able = [
+            one
+            for one in itertools.product(range(len(names)), repeat=3)
+            if all(pairs[pair] for pair in itertools.pairwise(one))
+            and (before or scheme.allowed[scheme.edge, one[0]])
+            and (behind or scheme.allowed[one[-1], scheme.edge])
+        ]
+        best = max(able, key=lambda one: sum(float(scores[row, at, label]) for at, label in enumerate(one)))
+        assert tuple(answer[row].tolist()) == best
+
+
 def test_where_no_b_is_known_i_begins() -> None:
     scheme = chunks.scheme(("I-a", "O"))
     assert scheme.allowed.all()

@@ -107,3 +107,26 @@ def test_clocks_that_change_with_the_season_are_brought_to_utc() -> None:
     moments = clocks.read(winter, utc=True)
     assert moments is not None
     assert clocks.fit(moments).name(0) == "2024-10-27 01:00:00+00:00"
+
+
+def test_clocks_that_are_put_back_are_told_from_times_that_are_wrong() -> None:
+    def put_back(cells: list[str]) -> bool:
+        moments = clocks.read(cells)
+        assert moments is not None
+        return clocks.put_back(moments)
+
+    hours = stamps(timedelta(hours=1), 100)
+    quarters = stamps(timedelta(minutes=15), 100)
+    days = stamps(timedelta(days=1), 100)
+    assert put_back([*hours[:50], *hours[49:]])
+    assert put_back([*hours[:50], *hours[49:]][::-1])
+    assert put_back([*quarters[:50], *quarters[46:]])
+    assert not put_back(hours)
+    assert not put_back(hours[:1])
+    assert not put_back([*days[:50], *days[49:]]), "a day is no hour"
+    assert not put_back([*hours[:50], *hours[48:]]), "two hours are more than one"
+    assert not put_back([*quarters[:50], *quarters[45:]])
+    assert not put_back([*hours[:50], hours[49], *hours[49:]]), "an hour is there twice, not three times"
+    assert not put_back([*hours[:50], *hours[49:70], *hours[69:]]), "autumn is once a year"
+    year = stamps(timedelta(hours=1), 9600)
+    assert put_back([*year[:50], *year[49:9000], *year[8999:]])
