@@ -22,6 +22,15 @@ class Misuse(Problem):
     exit_code = 2
 
 
+class Unsuited(Problem):
+    """A model that is for other data or other answers. `instead` names those that are for these, where they are few."""
+
+    def __init__(self, why: str, instead: str = "") -> None:
+        better = f"choose --model {instead}" if instead else "choose another model; `deepen list` has them"
+        super().__init__(f"{why}: {better}.")
+        self.why, self.instead = why, instead
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest of `choices`, or an empty string when none is near."""
     spelt = {choice.lower(): choice for choice in choices}

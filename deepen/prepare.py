@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from deepen import limits, registry
+from deepen import beginning, limits, registry
 from deepen import recipe as recipes
 from deepen import transfer as transferring
 from deepen.data.augment import Augmenter, off
@@ -28,7 +28,7 @@ from deepen.engine import device as devices
 from deepen.engine import evaluate, mode, optim, plan, schedule
 from deepen.engine.features import Features
 from deepen.engine.run import Folder
-from deepen.errors import Misuse, Problem, did_you_mean
+from deepen.errors import Misuse, Problem, Unsuited, did_you_mean
 from deepen.randomness import reseed
 from deepen.recipe import KnownGood, Recipe
 from deepen.sources import find_source, load, longest_text, natural_task, refuse_weights, seen_in, without_pictures
@@ -52,7 +52,7 @@ class Prepared:
     device: torch.device
     loader: Loader | None
     """None for a task that acts for its data."""
-    start: transferring.Start | None = None
+    start: beginning.Start | None = None
     """What was taken over from another training."""
     features: Features | None = None
     """What the head sees in place of pictures, where it learns alone."""
@@ -230,7 +230,12 @@ def build(
             raise Problem(
                 f"The run trains your own class {recipe.model_name[len(recipes.CUSTOM) :]}: pass model=... to go on."
             )
-        model = registry.find("model", recipe.model_name).load().build(task.spec, recipe.model)
+        try:
+            model = registry.find("model", recipe.model_name).load().build(task.spec, recipe.model)
+        except Unsuited as unsuited:
+            if isinstance(begin, Origin):
+                raise transferring.of_no_use(begin, unsuited) from unsuited
+            raise
     task.parts(model)  # says what the model lacks for the task
     if isinstance(task, Acting) and recipe.fit.accumulate > 1:
         raise Misuse("fit.accumulate divides batches of data; this task acts for its data. Leave it at 1.")
@@ -243,9 +248,9 @@ def build(
     if recipe.transfer.mode != "none":
         assert begin is not None, "weights that are taken over are found first"
         if isinstance(begin, Folder):
-            prepared.start = transferring.begin_again(begin, model)
+            prepared.start = beginning.begin_again(begin, model)
         else:
-            prepared.start = transferring.take_over(model, recipe, begin, getattr(task.spec.output, "names", ()))
+            prepared.start = beginning.take_over(model, recipe, begin, getattr(task.spec.output, "names", ()))
     return prepared
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from deepen import registry, transfer
+from deepen import beginning, registry
 from deepen.data.dataset import Columns, Dataset
 from deepen.deploy import bundle
 from deepen.engine import evaluate
@@ -145,6 +145,6 @@ class Run:
                 f"The data of this run is gone: nothing lies at {recipe.source} any more. Put it back, or train again."
             )
         if getattr(recipe.data, "tokenizer", None) is not None:
-            recipe.set("data.tokenizer", str(transfer.kept_tokenizer(self.folder)))
+            recipe.set("data.tokenizer", str(beginning.kept_tokenizer(self.folder)))
         dataset: Dataset = registry.find("data", recipe.reader).load().load(recipe.source, recipe.data, recipe.seed)
         return dataset

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from deepen import transfer
+from deepen import beginning
 from deepen.data.dataset import Dataset, Finding
 from deepen.engine import checkpoint, device
 from deepen.engine.fit import Training, fit
@@ -110,7 +110,7 @@ def train(
     with folder.locked():
         folder.write("environment.json", {"deepen": VERSION, **device.environment(prepared.device)})
         folder.write("data.json", described(dataset, findings))
-        transfer.keep(folder, prepared.whole(prepared.model), prepared.start, recipe, dataset.preprocess)
+        beginning.keep(folder, prepared.whole(prepared.model), prepared.start, recipe, dataset.preprocess)
         folder.write("settled.json", settled.to_json())  # the last one: with it, the run can be resumed
         return _go(prepared, settled, folder, None, findings, watch)
 

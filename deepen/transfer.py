@@ -1,37 +1,26 @@
-"""Weights that are taken over from another training: found, brought in, and kept with the run.
-
-A run keeps the weights that it began with (`start/`): it can be resumed when the file that they came from is gone.
-"""
+"""Weights that are taken over from another training: which ones, the model that takes them, the settings that they bring."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import nn
 
 from deepen import recipe as recipes
 from deepen import registry
-from deepen.data.preprocess import Preprocess
-from deepen.data.sentences import TextPreprocess
-from deepen.data.tagging import TaggedPreprocess
-from deepen.engine.checkpoint import DamageError, no_room, verify, write_folder
-from deepen.engine.run import Folder
-from deepen.errors import Misuse, Problem, did_you_mean
-from deepen.nn.backbone import Stem, body_parameters
+from deepen.errors import Misuse, Unsuited, did_you_mean
+from deepen.nn.backbone import Stem
 from deepen.nn.borrowed import preset
-from deepen.nn.headed import Headed
 from deepen.pretrained.find import IMAGENET, NAMES, find
 from deepen.pretrained.hub import PREFIX as HUB
-from deepen.pretrained.load import BACKBONE, MODEL, Loaded, head_of, load, not_in
 from deepen.pretrained.packages import PACKAGES
 from deepen.pretrained.stem import has_forms, stem_of
-from deepen.pretrained.texts import cut_to, reads_texts
+from deepen.pretrained.texts import reads_texts
 from deepen.pretrained.weights import Weights
 from deepen.recipe import Recipe, Transfer
 
@@ -39,9 +28,6 @@ USUAL = "resnet18"
 """The network that published weights are for, where none is named."""
 ANSWERS = ("classify", "regress")
 """Tasks that a network for pictures answers by itself; for others it is the backbone of a model."""
-PLACES = ("wpe.weight", "embeddings.position_embeddings.weight")
-"""Tables with a vector for each place of a text."""
-FILE, FACTS, TOKENIZER = "start.safetensors", "start.json", "tokenizer.json"
 FOR_TEXTS = (
     "The weights {} are of a network for texts and this data holds pictures: name others, or leave --pretrained out."
 )
@@ -59,16 +45,6 @@ class Origin:
     """Settings with which pictures or texts are as the weights know them."""
     stem: Stem | None = None
     """The form of the first layers that fits the weights, where it is known."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a training begins with."""
-
-    told: list[str]
-    """What was taken over and what of it learns, for people."""
-    implied: list[str]
-    """Settings that the weights brought with them."""
 
 
 def asked(settings: Mapping[str, Any]) -> Transfer:
@@ -104,16 +80,16 @@ def check(recipe: Recipe, own: nn.Module | None, chosen: set[str]) -> None:
 
 def _of_another_kind(pretrained: str, model: str, fields: Mapping[str, Any], task: str) -> None:
     """Raise `Misuse` where the model that a run names is for another kind of answer than is asked for."""
-    carrier, usual = _carrier(model), _usual_of(task)
-    if carrier is not None and task in ANSWERS:
-        below = fields.get("backbone", carrier)
+    under, usual = carrier(model), _usual_of(task)
+    if under is not None and task in ANSWERS:
+        below = fields.get("backbone", under)
         mend = (
             f"to take over the network under it, add --model {below}"
-            if below != carrier
+            if below != under
             else f"the network under it ('{below}') is a part of it alone. Name other weights, or leave --pretrained out"
         )
         raise Misuse(f"The weights {pretrained} are of '{model}', which is not for '{task}': {mend}.")
-    if carrier is None and usual is not None and _carrier(usual) is not None:
+    if under is None and usual is not None and carrier(usual) is not None:
         raise Misuse(
             f"The weights {pretrained} are of '{model}', which says one thing of a whole picture and is not for '{task}': to put "
             f"'{usual}' on it, add model.backbone={model}."
@@ -134,12 +110,12 @@ def origin(
         raise Misuse(FOR_TEXTS.format(pretrained))
     named = _said(settings, "backbone")
     held = _network_in(pretrained)
-    if held and model is None and (named is None or _carrier(held[0]) is not None):
+    if held and model is None and (named is None or carrier(held[0]) is not None):
         taking = held[0]
     else:
         taking = model or _usual(pretrained, task, named)
     brought = {f"model.{name}": value for name, value in held[1].items()} if held and held[0] == taking else {}
-    usual = _carrier(taking)
+    usual = carrier(taking)
     if usual is None:
         known, network = taking, _settings(taking, {**brought, **settings})
     else:  # it stands on a network, and the weights are that one's
@@ -161,12 +137,12 @@ def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, 
     weights = None if pretrained == IMAGENET else find(pretrained, "")
     reader = None if weights is None else weights.reader
     if reader is None:
-        alone = weights is not None and Path(pretrained).is_file()
-        why = (
-            "have no config.json and tokenizer.json beside them, as those of a network for texts need"
-            if alone
-            else "are of a network for pictures and this data holds texts"
-        )
+        held = _network_in(pretrained)
+        why = "are of a network for pictures and this data holds texts"
+        if weights is not None and Path(pretrained).is_file():
+            why = "have no config.json and tokenizer.json beside them, as those of a network for texts need"
+        elif held is not None:
+            why = f"are of '{held[0]}', of which nothing is taken over for texts like these"
         raise Misuse(
             f"The weights {pretrained} {why}: name others, such as {', '.join(PACKAGES)}, hf:owner/name or a run on texts, or "
             "leave --pretrained out."
@@ -174,7 +150,8 @@ def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, 
     assert weights is not None
     if model is not None and registry.find("model", model).load() is not registry.find("model", reader.model).load():
         raise Misuse(
-            f"The weights {pretrained} are of '{reader.model}' and --model {model} is another network: leave --model out."
+            f"The weights {pretrained} are of '{reader.model}' and --model {model} is another network: leave out --model or "
+            "--pretrained."
         )
     if _said_of_data(settings, "tokenizer"):
         raise Misuse(f"The weights {pretrained} bring their own tokenizer: leave data.tokenizer out.")
@@ -184,6 +161,14 @@ def _for_texts(pretrained: str, settings: Mapping[str, Any], model: str | None, 
     return Origin(reader.model, weights, {f"model.{name}": value for name, value in reader.fields.items()}, brought)
 
 
+def of_no_use(origin: Origin, unsuited: Unsuited) -> Misuse:
+    """What is told where the model that weights are of is for something else: only other weights help, no other model."""
+    others = f" of {unsuited.instead}" if unsuited.instead else ""
+    return Misuse(
+        f"{unsuited.why}; its weights {origin.weights.origin} are of no use here: name others{others}, or leave --pretrained out."
+    )
+
+
 def _said_of_data(settings: Mapping[str, Any], name: str) -> bool:
     return bool({name, f"data.{name}"} & settings.keys())
 
@@ -191,7 +176,7 @@ def _said_of_data(settings: Mapping[str, Any], name: str) -> bool:
 def says_model(settings: Mapping[str, Any]) -> bool:
     """Whether the weights that the user asks for are a run's or bundle's, which names the model that takes them."""
     held = _network_in(asked(settings).pretrained or "")
-    return held is not None and (_said(settings, "backbone") is None or _carrier(held[0]) is not None)
+    return held is not None and (_said(settings, "backbone") is None or carrier(held[0]) is not None)
 
 
 def lasting(pretrained: str | None) -> str | None:
@@ -207,7 +192,7 @@ def _said(settings: Mapping[str, Any], name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _carrier(model: str) -> str | None:
+def carrier(model: str) -> str | None:
     """What a model stands on where nothing is said; None for one that stands by itself."""
     backbone = getattr(registry.find("model", model).load().Config(), "backbone", None)
     return None if backbone is None else str(backbone)
@@ -233,7 +218,7 @@ def _usual(pretrained: str, task: str | None, backbone: str | None) -> str:
         return USUAL
     if pretrained == IMAGENET or backbone is not None:
         standing = _usual_of(task)
-        if standing is not None and (backbone is None or _carrier(standing) is not None):
+        if standing is not None and (backbone is None or carrier(standing) is not None):
             return standing
     if backbone is not None:
         raise Misuse(
@@ -278,93 +263,3 @@ def _as_known(weights: Weights, settings: Mapping[str, Any], *, whole: bool) -> 
         if str(settings.get("data.channels", settings.get("channels", len(weights.mean)))) == str(len(weights.mean)):
             wanted |= {"mean": weights.mean, "std": weights.std}
     return {f"data.{name}": value for name, value in wanted.items() if value is not None and name not in given}
-
-
-def take_over(model: nn.Module, recipe: Recipe, origin: Origin, classes: Sequence[str]) -> Start:
-    """Bring weights into a network as the recipe says; `classes` are those that it is to tell apart. Raises `Problem`."""
-    transfer = recipe.transfer
-    body = body_parameters(model)
-    if body is None:
-        raise Problem(
-            f"Model '{recipe.model_name}' has no body that weights could be taken over for: choose a network for pictures such "
-            "as resnet18 or one for texts such as bert, or leave --pretrained out."
-        )
-    if transfer.mode in ("head", "gradual") and not getattr(model, "head_name", "backbone"):
-        raise Misuse(
-            f"transfer={transfer.mode} lets a head learn before its body or alone, and {recipe.model_name} has none: take "
-            "transfer=all."
-        )
-    implied = [*origin.network, *origin.data]
-    answering = classes if isinstance(model, Headed) else ()  # what stands on a network answers in ways of its own
-    named_by = BACKBONE if _carrier(origin.model) is not None else MODEL
-    weights = origin.weights
-    if weights.reader is not None:
-        weights = replace(weights, tensors=cut_to(weights.tensors, model.state_dict(), PLACES))
-    loaded = load(model, weights, allow_partial=transfer.allow_partial, named_by=named_by, classes=answering)
-    _whole(loaded, recipe, origin)
-    said = loaded.sentence
-    total, frozen = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in body)
-    numbers = f"frozen: {frozen:,} of {total:,} parameters"
-    if transfer.mode == "head":
-        return Start([said, numbers], implied)
-    slower = (
-        f"its first layers learn at {transfer.body_lr:g} of the rate of the {'head' if head_of(model) else 'last ones'}"
-    )
-    if transfer.body_lr == 1:
-        slower = "all of it learns at one rate"
-    if transfer.mode == "gradual":
-        return Start(
-            [said, f"{numbers} for the first {100 * transfer.head_first:.0f} % of the training; then {slower}"], implied
-        )
-    return Start([said, slower], implied)
-
-
-def _whole(loaded: Loaded, recipe: Recipe, origin: Origin) -> None:
-    """Raise `Misuse` where layers that would be frozen are not in the weights: at random they would stay."""
-    mode = recipe.transfer.mode
-    if not loaded.lacking or mode not in ("head", "gradual"):
-        return
-    other = origin.stem is not None and origin.stem != recipe.model.stem
-    raise Misuse(
-        f"transfer={mode} freezes the body, and {not_in(origin.weights, loaded.lacking)}: take transfer=all, in which they learn"
-        f"{f', or model.stem={origin.stem}, the form that the weights have' if other else ''}."
-    )
-
-
-def keep(folder: Folder, network: nn.Module, start: Start | None, recipe: Recipe, preprocess: Preprocess) -> None:
-    """Write what a training begins with from elsewhere into its run: weights, and the tokenizer that its texts are cut with.
-    Raises `Problem` where there is no room."""
-    files = {} if start is None else {FACTS: json.dumps(vars(start), indent=1, ensure_ascii=False)}
-    if getattr(recipe.data, "tokenizer", None) is not None and isinstance(
-        preprocess, TextPreprocess | TaggedPreprocess
-    ):
-        files[TOKENIZER] = json.dumps(preprocess.tokenizer.to_json(), ensure_ascii=False)
-    if not files:
-        return
-    try:
-        write_folder(folder.start, {} if start is None else {FILE: network.state_dict()}, files)
-    except OSError as error:
-        size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-        raise Problem(no_room(error, folder.start, size)) from error
-
-
-def begin_again(folder: Folder, network: nn.Module) -> Start:
-    """The weights that a run began with, into the network; what `keep` wrote."""
-    _verified(folder)
-    network.load_state_dict(load_file(folder.start / FILE))
-    return Start(**json.loads((folder.start / FACTS).read_text(encoding="utf-8")))
-
-
-def kept_tokenizer(folder: Folder) -> Path:
-    """Where a run keeps the tokenizer that it was given. Raises `Problem` where that is damaged."""
-    _verified(folder)
-    return folder.start / TOKENIZER
-
-
-def _verified(folder: Folder) -> None:
-    try:
-        verify(folder.start)
-    except DamageError as error:
-        raise Problem(
-            f"The files that this run began with are damaged: {error}. Restore the folder, or train again."
-        ) from error

@@ -214,8 +214,18 @@ def test_weights_and_data_that_do_not_go_together(places: dict[str, Path], tmp_p
             "data.tokens=bpe is for a tokenizer",
         ),
         (story, None, {"pretrained": str(places["gpt"]), "transfer": "head"}, "transfer=head lets a head learn before"),
-        (reviews, None, {"pretrained": str(places["gpt"])}, "Model 'gpt' answers with a token for every place"),
-        (story, None, {"pretrained": str(places["bert"])}, "cannot learn to tell"),
+        (
+            reviews,
+            None,
+            {"pretrained": str(places["gpt"])},
+            "Model 'gpt' answers with a token for every place .* its weights .* name others of bag, textcnn, lstm or",
+        ),
+        (
+            story,
+            None,
+            {"pretrained": str(places["bert"])},
+            "cannot learn to tell; its weights .* of no use here: name others of gpt, or fill in hidden tokens with --as",
+        ),
         (
             reviews,
             None,
@@ -233,6 +243,31 @@ def test_weights_and_data_that_do_not_go_together(places: dict[str, Path], tmp_p
         settings = {{"pretrained": "transfer.pretrained"}.get(key, key): value for key, value in settings.items()}
         with pytest.raises(Problem, match=said):
             prepare(source, None, model, settings)
+
+
+def test_what_is_said_of_weights_that_cannot_serve_is_no_circle(places: dict[str, Path], tmp_path: Path) -> None:
+    """Whatever model is named, no sentence asks for another one beside these weights."""
+    bag = deepen.train(places["reviews"], model="bag", runs=tmp_path, **SETTINGS | {"fit.epochs": 0})
+    pictures = deepen.train("digits", model="mlp", runs=tmp_path, **SETTINGS | {"fit.epochs": 0})
+    expected = {
+        (
+            bag.path,
+            None,
+        ): "whole sample and this data asks for texts; its weights .* name others of gpt or llama, or leave",
+        (
+            bag.path,
+            "bag",
+        ): "whole sample and this data asks for texts; its weights .* name others of gpt or llama, or leave",
+        (bag.path, "gpt"): "are of 'bag' and --model gpt is another network: leave out --model or --pretrained",
+        (
+            pictures.path,
+            None,
+        ): "are of 'mlp', of which nothing is taken over for texts like these: name others, such as",
+    }
+    for (weights, model), said in expected.items():
+        with pytest.raises(Misuse, match=said) as told:
+            prepare(str(places["story"]), None, model, {"transfer.pretrained": str(weights)})
+        assert "choose" not in str(told.value)
 
 
 def test_files_of_llama2c_that_are_not_whole(tmp_path: Path, places: dict[str, Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepen.errors import Misuse, Problem
+from deepen.errors import Misuse, Problem, Unsuited
 from deepen.spec import Audio, Boxes, Category, Horizon, Image, Labels, Mask, Sentence, Series, Spec, Text, Tokens
 
 FOR_TEXTS = "bag, textcnn, lstm or transformer"
@@ -33,10 +33,7 @@ def answers(spec: Spec, model: str) -> int:
     asked = MANY.get(type(spec.output))
     if asked is not None:
         suiting = _for(spec) if isinstance(spec.output, Labels | Tokens) else ""
-        better = (
-            f"choose --model {suiting}" if suiting else f"choose a model that is for {asked}; `deepen list` has them"
-        )
-        raise Problem(f"Model '{model}' says one thing of a whole sample and this data asks for {asked}: {better}.")
+        raise Unsuited(f"Model '{model}' says one thing of a whole sample and this data asks for {asked}", suiting)
     if spec.output.width < 1:
         raise Problem(
             f"Model '{model}' learns a target and this data has none: choose a model such as dcgan with --as gan."
@@ -53,7 +50,7 @@ def pictures(spec: Spec, model: str, smallest: int = 1, remedy: str | None = Non
         kind = type(spec.input).__name__.lower()
         others = {"observation": "actor-critic", "text": _for(spec), "audio": FOR_SOUND, "series": FOR_SERIES}
         better = others.get(kind, "mlp or perceptron")
-        raise Problem(f"Model '{model}' works on pictures and this data is a {kind}: choose --model {better}.")
+        raise Unsuited(f"Model '{model}' works on pictures and this data is a {kind}", better)
     if min(spec.input.height, spec.input.width) < smallest:
         size = f"{spec.input.height}x{spec.input.width}"
         raise Problem(
@@ -67,17 +64,17 @@ def numbers(spec: Spec, model: str) -> None:
     """Raise `Problem` where the input is no numbers, as many for every sample, that may be added and multiplied: tokens are but
     names, and recordings differ in length."""
     if isinstance(spec.input, Text):
-        raise Problem(f"Model '{model}' works on numbers and this data is texts: choose --model {_for(spec)}.")
+        raise Unsuited(f"Model '{model}' works on numbers and this data is texts", _for(spec))
     if isinstance(spec.input, Audio):
-        raise Problem(
-            f"Model '{model}' works on as many numbers for every sample and this data is recordings: choose --model {FOR_SOUND}."
+        raise Unsuited(
+            f"Model '{model}' works on as many numbers for every sample and this data is recordings", FOR_SOUND
         )
 
 
 def sounds(spec: Spec, model: str) -> Audio:
     """The input as sound; raises `Problem` when it is something else."""
     if not isinstance(spec.input, Audio):
-        raise Problem(f"Model '{model}' is for recordings and this data holds none: `deepen list` has models for it.")
+        raise Unsuited(f"Model '{model}' is for recordings and this data holds none")
     return spec.input
 
 
@@ -85,7 +82,7 @@ def texts(spec: Spec, model: str) -> Text:
     """The input as texts; raises `Problem` when it is something else."""
     if not isinstance(spec.input, Text):
         held = "pictures" if isinstance(spec.input, Image) else "numbers"
-        raise Problem(f"Model '{model}' reads texts and this data is {held}: `deepen list` has models for it.")
+        raise Unsuited(f"Model '{model}' reads texts and this data is {held}")
     return spec.input
 
 
@@ -93,12 +90,11 @@ def tokens(spec: Spec, model: str) -> Tokens:
     """The answer as tokens, the next one for each place; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens):
         asked = "a label for every word" if isinstance(spec.output, Labels) else "one thing of each"
-        raise Problem(
-            f"Model '{model}' answers with a token for every place of a text, and this data asks {asked}: choose --model "
-            f"{_for(spec)}."
+        raise Unsuited(
+            f"Model '{model}' answers with a token for every place of a text, and this data asks {asked}", _for(spec)
         )
     if spec.output.hidden:
-        raise Problem(f"Model '{model}' sees only what comes before a hidden token: choose --model {BOTH_WAYS}.")
+        raise Unsuited(f"Model '{model}' sees only what comes before a hidden token", BOTH_WAYS)
     return spec.output
 
 
@@ -106,19 +102,16 @@ def sentences(spec: Spec, model: str) -> tuple[Text, Sentence]:
     """Input and answer as texts; raises `Problem` when something else is given or asked."""
     if not isinstance(spec.input, Text) or not isinstance(spec.output, Sentence):
         held, asked = type(spec.input).__name__.lower(), type(spec.output).__name__.lower()
-        raise Problem(
-            f"Model '{model}' answers a text with a text, and this data is {held} and asks for {asked}: choose another model; "
-            "`deepen list` has them."
-        )
+        raise Unsuited(f"Model '{model}' answers a text with a text, and this data is {held} and asks for {asked}")
     return spec.input, spec.output
 
 
 def hidden_tokens(spec: Spec, model: str) -> Tokens:
     """The answer as tokens that the input hides; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens) or not spec.output.hidden:
-        raise Problem(
-            f"Model '{model}' sees what comes after a place too, so that it cannot learn to tell: choose --model gpt, or fill in "
-            "hidden tokens with --as masked."
+        raise Unsuited(
+            f"Model '{model}' sees what comes after a place too, so that it cannot learn to tell",
+            "gpt, or fill in hidden tokens with --as masked",
         )
     return spec.output
 
