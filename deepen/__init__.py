@@ -16,7 +16,8 @@ from deepen.errors import Misuse, Problem
 from deepen.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from deepen.deploy.bundle import Model, load
+    from deepen.deploy.bundle import load
+    from deepen.deploy.model import Model
     from deepen.run import Evaluation, Run
     from deepen.training import audit, resume, train
 
@@ -24,7 +25,7 @@ __all__ = ["Evaluation", "Misuse", "Model", "Problem", "Run", "__version__", "au
 
 _PLACES = {
     "Evaluation": "deepen.run",
-    "Model": "deepen.deploy.bundle",
+    "Model": "deepen.deploy.model",
     "Run": "deepen.run",
     "audit": "deepen.training",
     "load": "deepen.deploy.bundle",

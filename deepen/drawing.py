@@ -14,7 +14,7 @@ from deepen.data.pixels import PicturePreprocess
 from deepen.data.rows import read_back, said
 from deepen.data.sentences import TextPreprocess
 from deepen.data.sound import SoundPreprocess
-from deepen.deploy.bundle import Model
+from deepen.deploy.model import Model
 from deepen.engine import schedule
 from deepen.engine.optim import peak_lr
 from deepen.engine.run import Folder

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepen.console import Console
 from deepen.data.sentences import TextPreprocess
-from deepen.deploy.bundle import Model
+from deepen.deploy.model import Model
 from deepen.errors import Misuse
 from deepen.inputs import given
 from deepen.insight.stylised import Redrawing

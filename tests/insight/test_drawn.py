@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from deepen.data.framed import FramedPreprocess
 from deepen.data.mask_folder import pair
 from deepen.data.run_lengths import packed
-from deepen.deploy import bundle
-from deepen.deploy.bundle import Model
+from deepen.deploy.model import Model
+from deepen.deploy.model import run as model_run
 from deepen.errors import Problem
 from deepen.insight.drawn import Drawing
 from deepen.spec import Category, Mask, Quantity, Spec
@@ -167,16 +167,16 @@ def test_of_several_tables_those_that_fit_are_answered(call: Any, trained: Train
 def test_control_c_keeps_what_is_drawn(
     call: Any, trained: Trained, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "BATCH", 2)
-    run, calls = bundle._run, []
+    monkeypatch.setattr("deepen.deploy.model.BATCH", 2)
+    calls: list[Any] = []
 
     def interrupted(*given: Any) -> Tensor:
         calls.append(given)
-        if len(calls) > 3:  # the goldens, and two batches of pictures
+        if len(calls) > 2:
             raise KeyboardInterrupt
-        return run(*given)
+        return model_run(*given)
 
-    monkeypatch.setattr(bundle, "_run", interrupted)
+    monkeypatch.setattr("deepen.deploy.model.run", interrupted)
     done = call("predict", str(trained["pictures"]), str(folder), "--save", str(tmp_path / "out"))
     assert done.code == 130
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.svg", "2.svg", "4.svg", "6.svg"]
