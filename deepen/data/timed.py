@@ -44,14 +44,14 @@ def timed(table: RawTable) -> Timed | None:
         return None
     if others := [one for one in columns if one != name]:
         why = f"'{others[0]}' holds times as well"
-        return Timed(name, None, why, f"`--as forecast data.time={name}` reads them as one")
+        return Timed(name, None, why, f"`--as forecast data.time={name}` reads them as a series")
     if words := [one for one, cells in table.columns.items() if one != name and not is_number(cells)]:
         return Timed(
-            name, None, f"'{words[0]}' holds no numbers", "`--as forecast` reads the columns of numbers as one"
+            name, None, f"'{words[0]}' holds no numbers", "`--as forecast` reads the columns of numbers as a series"
         )
     if len(table.lines) < LEAST:
-        return Timed(name, None, f"there are fewer than {LEAST}", "`--as forecast` reads them as one")
-    mended = "once that is mended they are one"
+        return Timed(name, None, f"there are fewer than {LEAST}", "`--as forecast` reads them as a series")
+    mended = "once that is mended they are read as a series"
     if not clocks.direction(moments.values) and not clocks.put_back(moments):
         return Timed(name, None, _out_of_order(table, name, moments.values), mended)
     try:
@@ -71,7 +71,9 @@ def noticed(table: RawTable) -> list[Finding]:
     )
     if found.why:
         text += f" They are not read as a series, since {found.why}."
-    return [Finding("warning", "time-order", text, f"data.time={found.column} tests on the newest; {found.forced}.")]
+    return [
+        Finding("warning", "time-order", text, f"data.time={found.column} tests on the newest rows; {found.forced}.")
+    ]
 
 
 def is_time(cells: Sequence[Any]) -> bool:
