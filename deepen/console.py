@@ -454,6 +454,8 @@ def _answer(prediction: Mapping[str, Any], *, in_percent: bool) -> list[str]:
         ]
         nothing = "nothing is hidden: write <mask> where a word is to be found"
         return [str(prediction["input"]), prediction["text"], "; ".join(found) or nothing]
+    if "cut" in prediction:
+        return [str(prediction["input"]), prediction["text"], prediction["cut"]]
     told = {key: value for key, value in prediction.items() if key not in ("input", "top", "probability")}
     texts = [_text(value) if len(told) == 1 else f"{key} {_text(value)}" for key, value in told.items()]
     row = [str(prediction["input"]), *texts]

@@ -80,3 +80,17 @@ def test_the_bundle_gives_the_logits_of_the_first_token_and_keeps_how_it_writes(
         expected = torch.cat([model.module(row[row > 0][None]) for row in rows])
     assert torch.allclose(model.logits([*texts]), expected, atol=1e-5)
     assert [one["text"] for one in model.predict(texts)] == [model.predict(text)[0]["text"] for text in texts]
+
+
+def test_nothing_is_made_of_nothing_and_what_was_not_read_is_told_behind_the_answer(
+    run: Run, call: Any, tmp_path: Path
+) -> None:
+    long = "der hund läuft " * 30
+    table = tmp_path / "new.csv"
+    table.write_text(f"de,n\nder hund,1\n,2\n{long},3\n", encoding="utf-8")
+    first, empty, cut = (line.split("\t") for line in call("predict", str(run.path), str(table)).out.splitlines())
+    assert len(first) == len(empty) == 2
+    assert first[1] != empty[1] == ""
+    assert cut[1] == run.load().predict([long.strip()])[0]["text"]
+    assert "only the first 24 of" in cut[2]
+    assert run.load().predict(["  "])[0]["text"] == ""

@@ -54,6 +54,8 @@ def recognise(source: str) -> str | None:
     path = Path(source).expanduser()
     if path.is_dir():
         sides = sorted({side for files in _files(path)[0].values() if len(files) > 1 for side in files})
+        if not sides and _alone(path):
+            return "texts in a language each, by the ends of their names"
         return f"files in {' and '.join(sides)} whose lines belong together" if sides else None
     if ending(source) not in ENDINGS or not path.is_file():
         return None
@@ -73,6 +75,13 @@ def asked(source: str) -> str | None:
     return "a table of texts and translations, since that was asked for" if ending(source) in ENDINGS else None
 
 
+def _alone(folder: Path) -> bool:
+    """Whether a folder holds nothing but files that are named by a language, as train.de is: then what is wrong with them is
+    told, and not that nothing can be read."""
+    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    return bool(files) and all(_named(file.name) and file.is_file() and file.suffix != ".txt" for file in files)
+
+
 def _counts(cells: Sequence[Any]) -> bool:
     """Whether a column numbers the rows, and so is nothing to learn."""
     numbers = [str(cell) for cell in cells]
@@ -88,13 +97,21 @@ def load(source: str, options: Data, seed: int) -> Dataset:
 
 
 def _from_folder(source: str, config: Config, seed: int) -> Dataset:
+    for key in ("header", "delimiter", "missing"):
+        if getattr(config, key) not in (None, ()):
+            raise Misuse(f"data.{key} is for tables, and {source} is a folder of texts: leave it out.")
     folder = Path(source).expanduser()
     piles, doubled = _files(folder)
-    paired_up = {side for files in piles.values() if len(files) > 1 for side in files}
-    languages = sides(sorted(paired_up), config, "language")
+    every = {side for files in piles.values() for side in files}
+    there = {side for files in piles.values() if len(files) > 1 for side in files} or every
+    languages = sides(sorted(there), config, "language")
     usable = {stem: files for stem, files in piles.items() if set(languages) <= set(files)}
     if not usable:
-        raise Problem(f"{source} has no two files of one name in {languages[0]} and {languages[1]}.")
+        names = ", ".join(sorted(file.name for files in piles.values() for file in files.values()))
+        raise Problem(
+            f"{source} has no two files of one name in {languages[0]} and {languages[1]}, such as train.{languages[0]} and "
+            f"train.{languages[1]}: it holds {names}."
+        )
     alone = [
         files[side].name for stem, files in piles.items() if stem not in usable for side in languages if side in files
     ]
@@ -109,16 +126,19 @@ def _from_folder(source: str, config: Config, seed: int) -> Dataset:
     pairs: list[tuple[str, str]] = []
     origins: list[str] = []
     given: list[str] = []
+    decoded: dict[str, list[str]] = defaultdict(list)
     for stem, part in chosen.items():
         files = [usable[stem][language] for language in languages]
         both, told = read(files, config.encoding)
-        facts += told
+        for name, fact in told:
+            decoded[fact].append(name)
         pairs += both
         origins += [f"{files[0].name}:{number}" for number in range(1, len(both) + 1)]
         given += [part] * len(both)
         for file in files:
             digest.update(f"{file.name}\0".encode())
             digest.update(file.read_bytes())
+    facts += [f"{', '.join(names)}: {fact}" for fact, names in decoded.items()]
     return paired.build(
         folder.name,
         pairs,
@@ -158,14 +178,14 @@ def _from_table(source: str, config: Config, seed: int) -> Dataset:
     )
 
 
-def read(files: Sequence[Path], encoding: str | None) -> tuple[list[tuple[str, str]], list[str]]:
-    """The lines of two files side by side. Raises `Problem` where one has more of them: from where on they belong together no
-    longer cannot be told."""
+def read(files: Sequence[Path], encoding: str | None) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The lines of two files side by side, and what was decided about each file. Raises `Problem` where one has more of them:
+    from where on they belong together no longer cannot be told."""
     found, facts = [], []
     for file in files:
         known, told = encoding_of(str(file), encoding)
         lines = [line.strip() for line in read_lines(str(file), known)]
-        facts += [f"{file.name}: {fact}" for fact in told]
+        facts += [(file.name, fact) for fact in told]
         found.append(lines)
     first, second = found
     for longer, shorter in ((first, second), (second, first)):

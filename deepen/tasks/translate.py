@@ -139,12 +139,12 @@ class Translate(Supervised, Weighted, Reads):
         return once(self, rows | {"written": rows["copied"], "nats": rows["plain_nats"]})
 
     def read(self, model: nn.Module, preprocess: Preprocess, items: Sequence[Any]) -> Iterator[dict[str, Any]]:
-        """`text`, what the model answers each text with."""
+        """`text`, what the model answers each text with; nothing where there is none."""
         assert isinstance(preprocess, PairPreprocess)
-        device = next(model.parameters()).device
+        device, said = next(model.parameters()).device, iter(items)
         for stored, _ in preprocess.pieces(items):
             for text in self.answers(model, preprocess, preprocess.tensor(stored.to(device))):
-                yield {"text": text}
+                yield {"text": text if next(said).strip() else ""}
 
     def answers(self, model: nn.Module, preprocess: PairPreprocess, inputs: Tensor) -> list[str]:
         """What the model writes to texts as it sees them, [B, L]."""

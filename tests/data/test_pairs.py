@@ -133,6 +133,35 @@ def test_a_file_without_its_partner_is_told(tmp_path: Path) -> None:
     assert "left out: val.de" in dataset.findings[0].text
 
 
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (("train.de", "val.de"), "Only the language de is there"),
+        (("train.de", "training.en"), r"no two files of one name in de and en.*it holds train\.de, training\.en"),
+    ],
+)
+def test_what_is_wrong_with_files_that_are_called_by_languages_is_told(
+    names: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text(lines(name), encoding="utf-8")
+    assert find_source(str(tmp_path))[0].name == "pairs"
+    with pytest.raises(Problem, match=why):
+        pairs.load(str(tmp_path), config(), 0)
+
+
+def test_what_was_decided_alike_about_files_is_told_once(tmp_path: Path) -> None:
+    dataset = pairs.load(sample.make(tmp_path), config(), 0)
+    told = [fact for fact in dataset.facts if "UTF-8" in fact]
+    assert told == ["train.de, train.en, val.de, val.en, test.de, test.en: Read as UTF-8, which all its bytes are."]
+
+
+@pytest.mark.parametrize(("key", "value"), [("header", True), ("delimiter", ","), ("missing", ("NA",))])
+def test_what_is_for_tables_is_not_passed_over_in_silence(key: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match=rf"data\.{key} is for tables"):
+        pairs.load(sample.make(tmp_path), config(**{key: value}), 0)
+
+
 def test_a_file_that_is_there_packed_as_well_is_read_once(tmp_path: Path) -> None:
     source = lay(tmp_path / "texts", train_de=lines("a"), train_en=lines("b"))
     (tmp_path / "texts" / "train.de.gz").write_bytes(gzip.compress(b"other\n"))
