@@ -55,7 +55,8 @@ METRICS = {
     "exact": "The share of recordings that were written without a mistake.",
     "bleu": "How many runs of one to four words of a translation stand in the reference, in small letters, cut into words as in "
     "papers; 100 is the reference itself.",
-    "sacrebleu": "BLEU as the program sacrebleu counts it: capitals count, and signs stand apart.",
+    "sacrebleu": "BLEU as the program sacrebleu counts it (tok:13a, case:mixed): capitals count, and signs stand apart. A "
+    "sentence without blanks, as in Chinese, is one word there, so that for such languages it says nothing.",
     "perplexity": "Among how many equally likely choices the model is torn, on average; 1 is best.",
 }
 

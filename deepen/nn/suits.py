@@ -14,6 +14,8 @@ FOR_SERIES = "dlinear, patchtst or lstm"
 """Models that go on with a series."""
 ONWARDS = "gpt or llama"
 """Models that go on with a text."""
+FOR_PAIRS = "seq2seq-transformer or seq2seq"
+"""Models that answer a text with a text."""
 BOTH_WAYS = "transformer or bert"
 """Models in which each place of a text sees all others."""
 MANY = {Boxes: "boxes", Mask: "masks", Tokens: "texts", Labels: "labels", Sentence: "sentences", Horizon: "forecasts"}
@@ -24,6 +26,8 @@ def _for(spec: Spec) -> str:
     """Models for texts that suit what is asked of them."""
     if isinstance(spec.output, Tokens):
         return BOTH_WAYS if spec.output.hidden else ONWARDS
+    if isinstance(spec.output, Sentence):
+        return FOR_PAIRS
     return FOR_LABELS if isinstance(spec.output, Labels) else FOR_TEXTS
 
 
@@ -32,7 +36,7 @@ def answers(spec: Spec, model: str) -> int:
     than one answer for each sample is wanted."""
     asked = MANY.get(type(spec.output))
     if asked is not None:
-        suiting = _for(spec) if isinstance(spec.output, Labels | Tokens) else ""
+        suiting = _for(spec) if isinstance(spec.output, Labels | Tokens) or isinstance(spec.input, Text) else ""
         raise Unsuited(f"Model '{model}' says one thing of a whole sample and this data asks for {asked}", suiting)
     if spec.output.width < 1:
         raise Problem(
@@ -89,7 +93,8 @@ def texts(spec: Spec, model: str) -> Text:
 def tokens(spec: Spec, model: str) -> Tokens:
     """The answer as tokens, the next one for each place; raises `Problem` when something else is asked."""
     if not isinstance(spec.output, Tokens):
-        asked = "a label for every word" if isinstance(spec.output, Labels) else "one thing of each"
+        others = {Labels: "a label for every word", Sentence: "a text in answer"}
+        asked = others.get(type(spec.output), "one thing of each")
         raise Unsuited(
             f"Model '{model}' answers with a token for every place of a text, and this data asks {asked}", _for(spec)
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepen.errors import Misuse, Problem
-from deepen.models import seq2seq, seq2seq_transformer
+from deepen.models import gpt, rnn, seq2seq, seq2seq_transformer
 from deepen.spec import BEGIN, Category, Sentence, Spec, Text
 
 SPEC = Spec(Text(12, 40), Sentence(9, 30))
@@ -155,6 +155,12 @@ def test_places_are_told_by_sines() -> None:
 def test_they_are_for_pairs_of_texts_only(module: object) -> None:
     with pytest.raises(Problem, match="answers a text with a text"):
         module.build(Spec(Text(12, 40), Category(("a", "b"))), module.Config())
+
+
+@pytest.mark.parametrize("other", [gpt, rnn])
+def test_they_are_named_where_others_do_not_suit(other: object) -> None:
+    with pytest.raises(Problem, match="choose --model seq2seq-transformer or seq2seq"):
+        other.build(SPEC, other.Config())
 
 
 def test_a_width_that_heads_cannot_share() -> None:
