@@ -25,6 +25,8 @@ LONGEST = 256
 """Tokens of a text that are kept, where nothing else is asked and texts are that long."""
 MOST_CHARACTERS = 10_000
 """Of a text or a translation. A longer line is no sentence but a damaged file: cut into pieces it would take hours."""
+MOST_TOKENS = 4 * MOST_CHARACTERS
+"""Of such a text: no character has more bytes, and no token less than one."""
 TIMES, ROOM = 2.0, 10
 """An answer may take twice the tokens of its text and ten more, or as many as those of nearly all training pairs take."""
 NEARLY_ALL = 0.999
@@ -131,8 +133,8 @@ def build(
     one. Columns also hold `reference`, the bytes of each translation as it was written: what a translation is compared with
     must not depend on how a model cuts texts."""
     config = options if isinstance(options, Config) else Config(**vars(options))
-    if config.length is not None and config.length < 2:
-        raise Misuse(f"data.length={config.length} is not usable: expected 2 or more.")
+    if config.length is not None and not 2 <= config.length <= MOST_TOKENS:
+        raise Misuse(f"data.length={config.length} is not usable: expected 2 to {MOST_TOKENS:,}.")
     for key in ("group", "time"):
         if getattr(config, key) is not None:
             raise Misuse(f"data.{key} names a column beside the texts, and pairs of texts have none: leave it out.")

@@ -34,6 +34,8 @@ PLACE = 64
 """Logits that take about as much memory as what a model keeps of a token that it has written, for the time that it takes."""
 WIDEST = 1000
 """Answers in sight; more of them only fill the memory."""
+STEEPEST = 10
+"""Penalty of length; the powers of a larger one are beyond any number."""
 NEEDED = ("read", "begin", "go_on")
 
 
@@ -46,7 +48,7 @@ class Config:
     beam: int = 1
     """Answers that are kept in sight while one is written, at most 1,000. 1: always the likeliest next token."""
     length_penalty: float = 1.0
-    """With a beam: 0 takes the likeliest answer, which tends to be short; larger values take longer ones."""
+    """With a beam: 0 takes the likeliest answer, which tends to be short; larger values, up to 10, take longer ones."""
 
 
 def natural(spec: Spec) -> bool:
@@ -63,8 +65,8 @@ def build(spec: Spec, config: Config) -> Translate:
         raise Misuse(f"task.label_smoothing={config.label_smoothing:g} is not usable: expected 0 to below 1.")
     if not 1 <= config.beam <= WIDEST:
         raise Misuse(f"task.beam={config.beam} is not usable: expected 1 to {WIDEST:,}.")
-    if config.length_penalty < 0:
-        raise Misuse(f"task.length_penalty={config.length_penalty:g} is not usable: expected 0 or more.")
+    if not 0 <= config.length_penalty <= STEEPEST:
+        raise Misuse(f"task.length_penalty={config.length_penalty:g} is not usable: expected 0 to {STEEPEST}.")
     return Translate(spec, config)
 
 

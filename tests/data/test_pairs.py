@@ -305,7 +305,8 @@ def test_the_preprocessing_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("vocabulary", 3), ("vocabulary", 0), ("length", 1), ("group", "speaker"), ("time", "day")]
+    ("key", "value"),
+    [("vocabulary", 3), ("vocabulary", 0), ("length", 1), ("length", 10**9), ("group", "speaker"), ("time", "day")],
 )
 def test_settings_that_cannot_be_followed_are_misuse(key: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=rf"data\.{key}"):

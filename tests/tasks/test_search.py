@@ -99,6 +99,39 @@ def test_each_text_is_answered_as_it_is_alone(beam: int) -> None:
     assert together == alone
 
 
+def by_hand(model: Lottery, text: int, beam: int, penalty: float, most: int) -> list[int]:
+    """One text, one answer after the other, as fairseq searches (Ott et al., 2019): of twice as many candidates as are kept in
+    sight, those of the first half that have ended are answers."""
+    sight, ended = [((), 0.0)], []
+    for length in range(1, most + 1):
+        found = []
+        for told, chance in sight:
+            logits = model.logits(text, [BEGIN, *told])
+            logits[list(search.NEVER)] = -torch.inf
+            found += [((*told, token), chance + float(each)) for token, each in enumerate(logits.log_softmax(0))]
+        found = sorted(found, key=lambda one: -one[1])[: 2 * beam]
+        done = [one for one in found[:beam] if one[0][-1] == END or length == most]
+        ended += [(chance / ((5 + length) / 6) ** penalty, told) for told, chance in done]
+        if len(ended) >= beam:
+            break
+        sight = [one for one in found if one[0][-1] != END][:beam]
+    return [token for token in max(ended)[1] if token != END]
+
+
+@pytest.mark.parametrize("beam", [1, 2, 3, 5])
+@pytest.mark.parametrize("penalty", [0.0, 0.6, 2.0])
+def test_it_finds_what_is_found_by_hand(beam: int, penalty: float) -> None:
+    most = torch.tensor([3, 5, 6, 2])
+    for seed in range(4):
+        model = Lottery(seed)
+        found = search.write(model, TEXTS, beam=beam, penalty=penalty, room=most)
+        expected = [
+            by_hand(model, text, beam, penalty, room)
+            for text, room in zip(TEXTS[:, 0].tolist(), most.tolist(), strict=True)
+        ]
+        assert found == expected
+
+
 def test_more_in_sight_are_never_less_likely_here() -> None:
     model = Lottery(4)
     likely = []

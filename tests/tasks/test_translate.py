@@ -134,7 +134,13 @@ def test_references_are_what_was_written_and_not_what_is_in_the_vocabulary(tmp_p
 def test_what_it_cannot_do_is_told(dataset: Any) -> None:
     with pytest.raises(Problem, match="two files"):
         translate.build(Spec(Text(5, 9), Category(("a", "b"))), translate.Config())
-    for key, value in (("label_smoothing", 1.0), ("beam", 0), ("beam", 1001), ("length_penalty", -1.0)):
+    for key, value in (
+        ("label_smoothing", 1.0),
+        ("beam", 0),
+        ("beam", 1001),
+        ("length_penalty", -1.0),
+        ("length_penalty", 1000.0),
+    ):
         with pytest.raises(Misuse, match=rf"task\.{key}"):
             translate.build(dataset.spec, translate.Config(**{key: value}))
     task = task_for(dataset)
