@@ -94,3 +94,24 @@ def test_nothing_is_made_of_nothing_and_what_was_not_read_is_told_behind_the_ans
     assert cut[1] == run.load().predict([long.strip()])[0]["text"]
     assert "only the first 24 of" in cut[2]
     assert run.load().predict(["  "])[0]["text"] == ""
+
+
+def test_accumulation_follows_the_big_batch(tmp_path: Path) -> None:
+    """Pieces of a batch weigh as much as the tokens of their answers."""
+    source, found = sample.make(tmp_path), []
+    for parts in (1, 4):
+        settings: dict[str, Any] = {
+            **sample.SETTINGS,
+            "model.dropout": 0.0,
+            "optim.name": "sgd",
+            "optim.lr": 0.1,
+            "optim.ema": None,
+            "fit.epochs": 3,
+            "fit.accumulate": parts,
+            "plan": "fp32",
+            "device": "cpu",
+        }
+        run = deepen.train(source, model="seq2seq", runs=tmp_path / f"runs{parts}", **settings)
+        found.append(run.load().module.state_dict())
+    for name, values in found[0].items():
+        assert torch.allclose(found[1][name], values, atol=1e-6), name

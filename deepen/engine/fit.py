@@ -182,11 +182,11 @@ class _Loop:
             with t.plan.autocast(t.device):
                 self._add(t.task.step(t.model, placed, self.updater), 1.0)
             return
-        size = len(placed["input"])
-        pieces = [{name: rows[at] for name, rows in placed.items()} for at in _slices(size, accumulate)]
+        counted = t.task.counted(placed)
+        pieces = [{name: rows[at] for name, rows in placed.items()} for at in _slices(len(placed["input"]), accumulate)]
         for number, piece in enumerate(pieces):
             reseed(t.recipe.seed, "step", self.step, number)
-            weight = len(piece["input"]) / size
+            weight = t.task.counted(piece) / counted
             self.updater.portion(weight, complete=number == len(pieces) - 1)
             with t.plan.autocast(t.device):
                 self._add(t.task.step(t.model, piece, self.updater), weight)

@@ -76,6 +76,10 @@ class Task(ABC):
     def step(self, model: nn.Module, batch: Batch, update: Update) -> dict[str, Tensor]:
         """One step of learning. Returns detached scalars to log, e.g. {"loss": ...}; never calls `.item()`."""
 
+    def counted(self, batch: Batch) -> float:
+        """What the loss of a batch is the mean of: as much as a piece of a batch weighs where gradients are accumulated."""
+        return len(batch["input"])
+
     @abstractmethod
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """What `measure` needs to know of each sample of a batch. Called in eval mode without gradients."""

@@ -102,6 +102,10 @@ class Translate(Supervised, Weighted, Reads):
         smoothing = self.config.label_smoothing
         return cross_entropy(logits.flatten(0, 1), target.flatten(), ignored=PAD, smoothing=smoothing), {}
 
+    def counted(self, batch: Batch) -> float:
+        """Tokens: answers differ in length."""
+        return float((batch["target"] != PAD).sum())
+
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: sums over the tokens of an answer, float32 [B]: `nats`, `tokens`, and the `plain_nats` of who knows only how
         common each token is; counts for BLEU, int64 [B, 20], first of `words` and then of `signs`: `written` of what the model

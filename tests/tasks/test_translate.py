@@ -60,6 +60,18 @@ def test_the_loss_is_that_of_each_token_after_the_true_ones(dataset: Any) -> Non
     assert float(task.loss(model, batch)[0].detach()) == pytest.approx(expected / count, rel=1e-5)
 
 
+def test_the_loss_of_a_batch_is_the_weighted_sum_of_its_pieces(dataset: Any) -> None:
+    """What accumulation relies on: answers differ in length."""
+    task = task_for(dataset)
+    torch.manual_seed(0)
+    model = seq2seq.build(dataset.spec, seq2seq.Config(16, 12, 20, 14)).eval()
+    batch = dataset.train.take(dataset.train.lengths.argsort()[::6])
+    pieces = [{name: rows[at] for name, rows in batch.items()} for at in (slice(0, 3), slice(3, None))]
+    with torch.no_grad():
+        found = sum(task.counted(piece) / task.counted(batch) * float(task.loss(model, piece)[0]) for piece in pieces)
+        assert found == pytest.approx(float(task.loss(model, batch)[0]), rel=1e-5)
+
+
 def test_it_learns_and_its_figures_are_sacrebleus(dataset: Any) -> None:
     sacrebleu = pytest.importorskip("sacrebleu", reason="the extra 'text' is not installed")
     task = task_for(dataset)
