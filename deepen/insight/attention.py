@@ -18,22 +18,23 @@ from torch import Tensor, nn
 from deepen.data.dataset import Dataset
 from deepen.data.sentences import TextPreprocess
 from deepen.data.tagging import TaggedPreprocess
-from deepen.data.tokenizer import SPECIAL
+from deepen.data.tokenizer import REPLACEMENT, SPECIAL
 from deepen.engine import mode
 from deepen.insight.coloured import Word, passages
 from deepen.insight.ink import clean, colour, picture, shorten, svg, text, text_width
 from deepen.spec import PAD
+from deepen.tasks.spelling import Spelling
 
 TEXTS = 3
 """Held-out texts that are shown where each place looks, and `READ` where only the whole does."""
 READ = 6
 SEEN, GOOD = 64, 15
 """Of so many texts those of about so many tokens are shown."""
-MOST = 24
-"""Tokens of a text that are shown with their weights."""
+MOST, MOST_READ = 24, 80
+"""Tokens of a text that are shown with their weights: each with each, and as a whole."""
 LAYERS, HEADS = 6, 8
 """That are shown at most, from the first to the last."""
-CELL, SMALL, GAP = 17.0, 64.0, 6.0
+CELL, SMALL, GAP, LABEL = 17.0, 64.0, 6.0, 106.0
 BLUE = (47, 111, 219)
 LEAST = 0.02
 """A colour that is too faint to be drawn."""
@@ -77,38 +78,53 @@ def told(dataset: Dataset, model: nn.Module) -> dict[str, str]:
             read.append((words_of(preprocess, tokens[0]), whole[0][0, 0]))
         elif whole:
             some = tokens[:, :MOST]  # read alone: what a place may look at is then all to be seen
-            maps.append((words_of(preprocess, some[0]), weights_in(model, some)))
-    if read:
-        return {"attention": highlighted(read)}
-    return {"attention": mapped(maps[:TEXTS])} if maps else {}
+            maps.append((words_of(preprocess, some[0]), weights_in(model, some), tokens.shape[1]))
+    if maps:  # where every place looks; a text of one token is as if it were looked at as a whole
+        return {"attention": mapped(maps[:TEXTS])}
+    return {"attention": highlighted(read)} if read else {}
 
 
+CONTINUED = "…"
 LONGEST_WORD = 60
 """Characters of a token that are shown: what has no blanks may be a megabyte."""
 
 
 def words_of(preprocess: TextPreprocess | TaggedPreprocess, tokens: Tensor) -> list[str]:
-    """Each token as a person would see it by itself."""
-    named = [preprocess.tokenizer.decode([token])[:LONGEST_WORD] for token in tokens.tolist()]
-    marks = [SPECIAL[token] if token < len(SPECIAL) else "" for token in tokens.tolist()]
-    return [mark or word.replace("\n", "⏎").strip(" ") or "␣" for mark, word in zip(marks, named, strict=True)]
+    """Each token as a person would see it by itself. A character that several make stands at the last of them."""
+    spelling, words = Spelling(preprocess.tokenizer, []), []
+    for token in tokens.tolist():
+        piece, alone = spelling.add(token), preprocess.tokenizer.decode([token])
+        word = (alone if REPLACEMENT not in alone else piece or CONTINUED)[:LONGEST_WORD]
+        mark = SPECIAL[token] if token < len(SPECIAL) else ""
+        words.append(mark or word.replace("\n", "⏎").strip(" ") or "␣")
+    return words
 
 
 def highlighted(read: Sequence[tuple[Sequence[str], NDArray[np.float64]]]) -> str:
-    """Texts whose words lie on a colour that is the stronger the more they count."""
+    """Texts whose words lie on a colour that is the stronger the more they count; of a long one, where most of that is."""
     lines = []
     for words, weights in read:
+        many = min(len(words), MOST_READ)
+        first = int(np.convolve(weights, np.ones(many), "valid").argmax())
+        shown = slice(first, first + many)
         strengths = weights / max(float(weights.max()), 1e-12)
         told = [f"{word}: {100 * weight:.0f} %" for word, weight in zip(words, weights, strict=True)]
-        lines.append([Word(*one) for one in zip(words, strengths.tolist(), [0] * len(words), told, strict=True)])
-    return passages("Which words count", lines)
+        line = [Word(*one) for one in zip(words, strengths.tolist(), [0] * len(words), told, strict=True)][shown]
+        before, after = ([Word(CONTINUED)] if cut else [] for cut in (first > 0, first + many < len(words)))
+        lines.append([*before, *line, *after])
+    cut = any(len(words) > MOST_READ for words, _ in read)
+    return passages("Which words count", lines, f"of long texts the {MOST_READ} tokens that count most" if cut else "")
 
 
-def mapped(maps: Sequence[tuple[Sequence[str], Sequence[NDArray[np.float64]]]]) -> str:
-    """For each text the mean of the last layer's heads, large and with its words, beside it every head of the layers, small."""
+def mapped(maps: Sequence[tuple[Sequence[str], Sequence[NDArray[np.float64]], int]]) -> str:
+    """For each text the mean of the last layer's heads, large and with its words, beside it every head of the layers, small. The
+    number is how many tokens the whole text has."""
     title, parts, y, width = "Where words look", [], 50.0, 0.0
-    for words, layers in maps:
+    for words, layers, many in maps:
         drawn, wide, high = _large(12.0, y, words, layers[-1].mean(0))
+        if many > len(words):
+            high += 18
+            drawn += text(12, y + high - 4, f"the first {len(words)} of {many:,} tokens, read alone", "mute")
         beside, right, low = _small(wide + 24, y, layers)
         parts += [drawn, beside]
         width, y = max(width, right), max(y + high, low) + 26
@@ -119,11 +135,11 @@ def mapped(maps: Sequence[tuple[Sequence[str], Sequence[NDArray[np.float64]]]]) 
 
 def _large(x: float, y: float, words: Sequence[str], weights: NDArray[np.float64]) -> tuple[str, float, float]:
     """The map with its words; its right edge and its height."""
-    room = min(110.0, max(text_width(word) for word in words) + 4)
+    labels = [_label(word) for word in words]
+    room = max(taken for _, taken in labels) + 4
     left, top = x + room + 6, y + room * 0.75 + 20
     parts = []
-    for place, word in enumerate(words):
-        shown = shorten(word, room)
+    for place, (word, (shown, _)) in enumerate(zip(words, labels, strict=True)):
         at = left + (place + 0.7) * CELL
         parts.append(text(left - 6, top + (place + 0.72) * CELL, shown, "end", tip=word))
         parts.append(f'<g transform="translate({at:.1f} {top - 5:.1f}) rotate(-48)">{text(0, 0, shown, tip=word)}</g>')
@@ -139,6 +155,13 @@ def _large(x: float, y: float, words: Sequence[str], weights: NDArray[np.float64
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{side:g}" height="{side:g}" style="fill:none" class="grid"/>'
     )
     return "".join(parts), left + side + room * 0.55, top + side - y
+
+
+def _label(word: str) -> tuple[str, float]:
+    """A word as far as there is room for it, and about the pixels that it takes: capitals are broader than other letters."""
+    broad = 1 + 0.3 * sum(map(str.isupper, word)) / len(word)
+    shown = shorten(word, LABEL / broad)
+    return shown, text_width(shown) * broad
 
 
 def _small(x: float, y: float, layers: Sequence[NDArray[np.float64]]) -> tuple[str, float, float]:

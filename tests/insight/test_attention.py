@@ -98,3 +98,64 @@ def test_pooling_without_weights_is_not_told() -> None:
 def test_who_looks_everywhere_alike_is_pale() -> None:
     assert attention._strength(np.full((9, 9), 1 / 9)).max() == pytest.approx(1 / 3)
     assert attention._strength(np.eye(9)).max() == 1
+
+
+def svg_texts(drawn: str) -> list[str]:
+    return [node.text or "" for node in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def long_texts(count: int, kind: str = "words", words: str = "the cat sat on a mat and") -> Dataset:
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words.split(), count)) for _ in range(8)]
+    known = tokenizer.fit(kind, texts, 300)
+    preprocess = TextPreprocess(known, 4 * count)
+    rows = ragged(preprocess.tokens(texts), {"target": torch.zeros(len(texts), dtype=torch.int64)})
+    spec = Spec(Text(4 * count, known.vocabulary), Category(("a", "b")))
+    return Dataset("texts", spec, preprocess, rows, rows, None, "digest")
+
+
+def test_of_a_long_text_it_is_said_what_is_shown() -> None:
+    data = long_texts(200)
+    said = svg_texts(attention.told(data, model("transformer", data.spec, layers=2))["attention"])
+    assert said.count("the first 24 of 200 tokens, read alone") == attention.TEXTS
+    short = svg_texts(attention.told(DATA, model("transformer"))["attention"])
+    assert not [text for text in short if text.startswith("the first")]
+
+
+def test_of_a_long_text_that_is_pooled_the_part_that_counts_is_shown() -> None:
+    weights = np.full(400, 1e-4)
+    weights[[290, 300, 310]] = 0.3
+    words = [f"w{place}" for place in range(400)]
+    said = svg_texts(attention.highlighted([(words, weights), (words[:5], weights[:5])]))
+    shown = [text for text in said if text[0] == "w" and text != words[0]]
+    assert {"w290", "w300", "w310"} <= set(shown)
+    assert said.count("…") == 2, "it goes on before and behind"
+    assert len(shown) == attention.MOST_READ + 4
+    data = long_texts(400)
+    drawn = attention.told(data, model("lstm", data.spec))["attention"]
+    assert float(ElementTree.fromstring(drawn).attrib["height"]) < 1500
+
+
+def test_a_character_of_several_tokens_stands_at_the_last_of_them() -> None:
+    known = tokenizer.fit("bpe", ["abc"], 300)
+    tokens = torch.from_numpy(known.encode(["a你😀 b"])[0].astype(np.int64))
+    words = attention.words_of(TextPreprocess(known, 40), tokens)
+    assert words == ["a", "…", "…", "你", "…", "…", "…", "😀", "␣", "b"]
+    assert attention.words_of(TextPreprocess(FITTED, 9), torch.tensor([1, 2])) == ["<unk>", "<s>"]
+
+
+@pytest.mark.parametrize("word", ["INTERNATIONALIZATION", "internationalization", "好" * 30, "x" * 500, "ÄÖÜß"])
+def test_labels_stay_in_the_picture(word: str) -> None:
+    """Of letters of the breadth that capitals have in common fonts."""
+    shown, taken = attention._label(word)
+    broad = sum(12.0 if letter in "好…" else 8.6 if letter.isupper() else 6.6 for letter in shown)
+    assert broad <= min(taken, attention.LABEL) + 12
+
+
+def test_one_head_and_one_token_are_no_pooling() -> None:
+    """Whose weights have the same shape: where some texts have more, each place is shown where it looks."""
+    texts = ["cat", "the cat sat on a mat"] * 3
+    rows = ragged(PREPROCESS.tokens(texts), {"target": torch.zeros(6, dtype=torch.int64)})
+    data = Dataset("texts", CLASSES, PREPROCESS, rows, rows, None, "digest")
+    said = svg_texts(attention.told(data, model("transformer", layers=1, heads=1))["attention"])
+    assert "layer 1" in said
