@@ -9,11 +9,13 @@ tanh stands before the last layer in place of a maxout, and the last layer share
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from deepen.nn.dropping import Dropout
 from deepen.nn.recurrent import Recurrent, begin
@@ -21,6 +23,8 @@ from deepen.nn.suits import positive, sentences, share
 from deepen.nn.words import Words
 from deepen.spec import BEGIN, PAD, Spec
 
+MOST_HELD = 2**28
+"""Numbers that comparing leaves for the backward pass, a gigabyte: of more, of long texts, it is done again there instead."""
 SUMMARY = "GRU with additive attention: answers a text with a text (Bahdanau et al., 2015)"
 
 
@@ -81,8 +85,11 @@ class Seq2Seq(nn.Module):
         words = self.dropout(self.answers(begun))
         state = self.begin(memory)["state"]
         states, contexts, looks = [], [], []
+        look = self._look
+        if torch.is_grad_enabled() and memory["keys"].numel() * begun.shape[1] > MOST_HELD:
+            look = partial(checkpoint, look, use_reentrant=False, preserve_rng_state=False)
         for place in range(begun.shape[1]):
-            context, weights = self._look(memory, state)
+            context, weights = look(memory, state)
             state = self._step(words[:, place : place + 1], context, state)
             states.append(state)
             contexts.append(context)

@@ -144,6 +144,23 @@ def test_what_fills_up_and_what_comes_later_change_nothing(name: str) -> None:
     assert not looks[1, :, 4:].any()
 
 
+def test_comparing_again_in_the_backward_pass_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 128 texts of 256 tokens, all comparisons at once would take four gigabytes."""
+    ours = model("seq2seq")
+    slopes, sizes = [], []
+    for most in (seq2seq.MOST_HELD, 0):
+        monkeypatch.setattr(seq2seq, "MOST_HELD", most)
+        held: list[Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, held=held: held.append(tensor) or tensor, lambda tensor: tensor
+        ):
+            loss = ours(*texts()).square().mean()
+        slopes.append(torch.autograd.grad(loss, list(ours.parameters())))
+        sizes.append(sum(tensor.numel() for tensor in held))
+    assert all(torch.equal(one, other) for one, other in zip(*slopes, strict=True))
+    assert sizes[1] < sizes[0]
+
+
 def test_places_are_told_by_sines() -> None:
     """Vaswani et al., 2017: PE(p, 2i) = sin(p / 10000^(2i / width)), PE(p, 2i + 1) the cosine."""
     waves = seq2seq_transformer.waves(6, 8)
