@@ -207,12 +207,12 @@ def generate(
     json: Json = False,
 ) -> dict[str, Any]:
     """Make new samples with a generative model, continue a text, or draw pictures anew in a style that was learnt."""
-    from deepen.console import safe
     from deepen.deploy.bundle import load
     from deepen.insight import files
     from deepen.insight.grid import grid, picture
     from deepen.making import redraw, write
     from deepen.tasks.base import Writes
+    from deepen.wording import safe
 
     if count is not None and count < 1:
         raise Misuse(f"--count {count} is not usable: expected 1 or more.")
@@ -289,7 +289,7 @@ def convert(
             size, resize, typed(Data(), "mean", mean, "--mean"), typed(Data(), "std", std, "--std"), names
         )
         converted = converting.convert(weights, Path(out).expanduser(), model, shown, allow_partial=allow_partial)
-    from deepen.console import safe
+    from deepen.wording import safe
 
     console.say("weights", safe(converted.sentence))
     console.say("written", f"{safe(str(converted.path))}, a {converted.format}")
@@ -327,7 +327,7 @@ def doctor(
             dataset, findings = training.audit(data, thorough=True, **{"data.skip_bad": True, **chosen})
     samples, bad = 0, []
     if dataset is None:
-        from deepen.console import safe
+        from deepen.wording import safe
 
         checked = "" if findings else ": its files are those that were written, and it answers as it did then"
         console.say("bundle", f"{safe(data)}{checked}")
@@ -453,7 +453,7 @@ def _finite(value: Any) -> Any:
 
 
 def _run(words: list[str], as_json: bool) -> tuple[int, dict[str, Any] | None]:
-    from deepen.console import visible
+    from deepen.wording import visible
 
     known: dict[str, Any] = {}
     try:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from rich.console import Console as Rich
 from rich.live import Live
 
-from deepen.console import Console, clock, duration, number, safe, visible
+from deepen.console import Console
 from deepen.data.dataset import Finding
 from deepen.engine.report import Report
+from deepen.wording import safe
 
 
 class Screen(io.StringIO):
@@ -177,34 +176,12 @@ def test_commands_stay_in_one_piece() -> None:
 # -- names from outside -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain 猫 é", "plain 猫 é"),
-        ("a\nb\tc\r", r"a\nb\tc\r"),
-        ("\x1b[2J", r"\x1b[2J"),
-        ("\u202eevil\u2066", r"\u202eevil\u2066"),
-        ("\udcff", r"\udcff"),
-        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
-        (Path("x"), "x"),
-    ],
-)
-def test_visible(text: Any, shown: str) -> None:
-    assert visible(text) == shown
-
-
 @pytest.mark.parametrize("name", ["[red]x[/red]", "[/]", "\\[bold]", "[link=file:///]x", ":smile:", "x\\", "a]["])
 def test_brackets_mean_nothing(name: str) -> None:
     stream = io.StringIO()
     made = Console(stream)
     made.say("data", f"[bold]{safe(name)}[/]")
     assert stream.getvalue() == f"data     {name}\n"
-
-
-def test_numbers() -> None:
-    assert [number("accuracy", 0.98765), number("loss", 0.0123456)] == ["98.77 %", "0.01235"]
-    assert [clock(0), clock(59.6), clock(754), clock(10_921)] == ["0:00", "1:00", "12:34", "3:02:01"]
-    assert [duration(4.21), duration(754), duration(10_921)] == ["4.2 s", "12:34 min", "3:02:01 h"]
 
 
 def test_what_is_written_stands_there_as_it_is() -> None:

@@ -30,6 +30,7 @@ LAYERS = [
     {"story", "keeping"},
     {"training"},
     {"page"},
+    {"wording"},
     {"console"},
     {"making", "showing"},
     {"cli"},
