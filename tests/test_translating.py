@@ -115,3 +115,11 @@ def test_accumulation_follows_the_big_batch(tmp_path: Path) -> None:
         found.append(run.load().module.state_dict())
     for name, values in found[0].items():
         assert torch.allclose(found[1][name], values, atol=1e-6), name
+
+
+def test_a_file_without_a_text_is_told(run: Run, call: Any, tmp_path: Path) -> None:
+    file = tmp_path / "new.txt"
+    file.write_text("\n \n", encoding="utf-8")
+    called = call("predict", str(run.path), str(file))
+    assert called.code == 1
+    assert "new.txt holds no text" in called.err

@@ -10,6 +10,7 @@ import numpy as np
 
 from deepen.data import paired, pairs, places
 from deepen.data.dataset import About, Dataset
+from deepen.data.splits import standard
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
@@ -37,9 +38,10 @@ class Config(paired.Config):
 def load(source: str, options: Data, seed: int) -> Dataset:
     """29,000 pairs to train, 1,014 to validate, 1,000 sealed."""
     config = options if isinstance(options, Config) else Config(**vars(options))
-    for option in ("test", "header", "delimiter"):
-        if getattr(config, option) is not None:
+    for option in ("test", "header", "delimiter", "encoding", "missing"):
+        if getattr(config, option) not in (None, ()):
             raise Misuse(f"data.{option} cannot be set for multi30k, whose files and splits are fixed.")
+    standard("multi30k", config)
     languages = pairs.sides(LANGUAGES, config, "language")
     digest = hashlib.sha256()
     found: list[tuple[str, str]] = []

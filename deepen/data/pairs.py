@@ -140,7 +140,7 @@ def _from_folder(source: str, config: Config, seed: int) -> Dataset:
             digest.update(file.read_bytes())
     facts += [f"{', '.join(names)}: {fact}" for fact, names in decoded.items()]
     return paired.build(
-        folder.name,
+        folder.resolve().name,
         pairs,
         languages,
         config,

@@ -45,6 +45,7 @@ class TextPreprocess(Preprocess):
         """Texts: the content of a text file, or each of its lines; each row of a table; all text files of a folder; and what is
         no file's name is a text itself."""
         found: list[tuple[str, Any]] = []
+        sources = list(sources)
         for source in sources:
             path = Path(source)
             if not lies(source):
@@ -60,6 +61,8 @@ class TextPreprocess(Preprocess):
                 found.append((source, "".join(line for _, line in self._lines(source, keep=True))))
             else:
                 found += [(f"{source}:{number}", line) for number, line in self._lines(source)]
+        if sources and not found:
+            raise Problem(f"{sources[0]} holds no text: expected one in each line.")
         return found
 
     def _lines(self, path: str, *, keep: bool = False) -> list[tuple[int, str]]:

@@ -323,8 +323,21 @@ def test_multi30k() -> None:
     assert paired.read_back(dataset.train.take(torch.tensor([0]))["reference"][0]).startswith("Zwei junge weiße Männer")
     with pytest.raises(Misuse, match=r"data\.target=fr"):
         multi30k.load("multi30k", multi30k.Config(target="fr"), 0)
-    with pytest.raises(Misuse, match=r"data\.test"):
-        multi30k.load("multi30k", multi30k.Config(test="test_2017"), 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("test", "test_2017"), ("encoding", "latin-1"), ("missing", ("NA",)), ("test_fraction", 0.3)],
+)
+def test_what_multi30k_cannot_follow_is_misuse(key: str, value: object) -> None:
+    with pytest.raises(Misuse, match=rf"data\.{key}"):
+        multi30k.load("multi30k", multi30k.Config(**{key: value}), 0)
+
+
+def test_the_folder_that_one_is_in_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = sample.make(tmp_path)
+    monkeypatch.chdir(source)
+    assert pairs.load(".", config(), 0).name == "corpus"
 
 
 def test_multi30k_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
