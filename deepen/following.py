@@ -6,10 +6,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from deepen import recipe as recipes
 from deepen import registry
+from deepen.known import Seen, choose
 from deepen.prepare import UNLIMITED
-from deepen.recipe import CUSTOM, Recipe, Seen, as_text, blank
+from deepen.recipe import CUSTOM, Recipe, as_text, blank
 from deepen.run import Run
 from deepen.spec import Audio, Image, Series, Spec, Table, Text, Tokens
 from deepen.tasks.base import Acting, Generates, Reads, Task, Transforms, Writes
@@ -74,7 +74,7 @@ def usual(recipe: Recipe, seen: Seen) -> Recipe:
     made = blank(recipe.source, recipe.reader, recipe.task_name, recipe.model_name)
     own = recipe.model_name.startswith(CUSTOM)
     model = None if own else recipe.model_name
-    known = recipes.choose(recipe.source, seen, recipe.task_name, model, recipe.transfer.mode)
+    known = choose(recipe.source, seen, recipe.task_name, model, recipe.transfer.mode)
     for key, value in known.settings.items() if known else ():
         if not (own and key.startswith("model.")):
             made.set(key, value)

@@ -29,8 +29,9 @@ from deepen.engine import evaluate, mode, optim, plan, schedule
 from deepen.engine.features import Features
 from deepen.engine.run import Folder
 from deepen.errors import Misuse, Problem, Unsuited, did_you_mean
+from deepen.known import KnownGood, choose
 from deepen.randomness import reseed
-from deepen.recipe import KnownGood, Recipe
+from deepen.recipe import Recipe
 from deepen.sources import find_source, load, longest_text, natural_task, refuse_weights, seen_in, without_pictures
 from deepen.spec import PAD, Audio, Boxes, Image, Mask, Text
 from deepen.tasks.base import Acting, Batch, Rows, Supervised, Task, agree
@@ -129,7 +130,7 @@ def prepare(source: str, task: str | None, model: str | nn.Module | None, settin
     doing = registry.find("task", task).load()
     doing.build(dataset.spec, doing.Config())  # says what does not fit before a model is looked for
     seen = seen_in(dataset)
-    known = recipes.choose(source, seen, task, named, transferring.asked(settings).mode)
+    known = choose(source, seen, task, named, transferring.asked(settings).mode)
     name = f"{recipes.CUSTOM}{type(own).__qualname__}" if own is not None else named or (known.model if known else None)
     if name is None:
         raise Misuse(

@@ -10,6 +10,7 @@ from deepen import limits, registry
 from deepen import recipe as recipes
 from deepen.errors import Misuse, did_you_mean
 from deepen.fields import convert, describe, documentation
+from deepen.known import KnownGood, known_good
 from deepen.recipe import as_text
 
 KINDS = ("data", "task", "model")
@@ -25,11 +26,11 @@ def listing() -> dict[str, dict[str, str]]:
             found["your own"] = {e.name: e.summary for e in entries if "recognise" in e.offers}
         else:
             found[kind] = {entry.name: entry.summary for entry in entries}
-    found["recipe"] = {known.name: known.command + _expected(known) for known in recipes.known_good()}
+    found["recipe"] = {known.name: known.command + _expected(known) for known in known_good()}
     return found
 
 
-def _expected(known: recipes.KnownGood) -> str:
+def _expected(known: KnownGood) -> str:
     return f": {known.expect}" if known.expect.strip("- ") else ""
 
 
@@ -49,7 +50,7 @@ def show(what: str, words: list[str], out: str | None) -> dict[str, Any]:
     for kind in KINDS:
         if what in registry.entries(kind):
             return _entry(kind, what)
-    named = {known.name: known for known in recipes.known_good()}
+    named = {known.name: known for known in known_good()}
     if what in named:
         known = named[what]
         settings = {f"{key}={as_text(value)}": "" for key, value in known.settings.items()}
@@ -85,7 +86,7 @@ def _entry(kind: str, name: str) -> dict[str, Any]:
             setattr(made, field, convert(made, field, value, field))
         found["settings"] = _fields(kind, made)
     if kind == "model":
-        known = [k.command for k in recipes.known_good() if k.model == name]
+        known = [k.command for k in known_good() if k.model == name]
         if known:
             found["try"] = "\n".join(known)
     return found

@@ -13,7 +13,8 @@ from deepen.data.dataset import Dataset
 from deepen.data.documents import glance
 from deepen.data.unread import UNREAD
 from deepen.errors import Misuse, Problem, unknown
-from deepen.recipe import Data, Recipe, Seen
+from deepen.known import Seen
+from deepen.recipe import Data, Recipe
 from deepen.spec import Image, Nothing, Spec, Text
 
 PATHS = ("test", "images", "tokenizer")

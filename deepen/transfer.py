@@ -14,6 +14,7 @@ from torch import nn
 from deepen import recipe as recipes
 from deepen import registry
 from deepen.errors import Misuse, Unsuited, did_you_mean
+from deepen.known import known_good
 from deepen.nn.backbone import Stem
 from deepen.nn.borrowed import preset
 from deepen.pretrained.find import IMAGENET, NAMES, find
@@ -233,7 +234,7 @@ def _usual(pretrained: str, task: str | None, backbone: str | None) -> str:
 
 def _usual_of(task: str | None) -> str | None:
     """The model of a task in the recipe that is taken where none is named."""
-    for known in recipes.known_good():
+    for known in known_good():
         if known.task == task and known.default and known.model is not None:
             return known.model
     return None

@@ -18,7 +18,8 @@ import pytest
 import deepen
 from deepen import registry
 from deepen.cli import app, as_text
-from deepen.recipe import SECTIONS, known_good
+from deepen.known import known_good
+from deepen.recipe import SECTIONS
 
 TRAINED = {
     "run",

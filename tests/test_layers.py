@@ -14,7 +14,7 @@ LAYERS = [
     {"fields", "randomness", "spec", "version"},
     {"registry"},
     {"recipe", "recipes"},
-    {"limits"},
+    {"limits", "known"},
     {"nn"},
     {"models", "data"},
     {"pretrained"},

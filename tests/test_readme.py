@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from deepen import cli, registry
-from deepen.recipe import Seen, blank, choose
+from deepen.known import Seen, choose
+from deepen.recipe import blank
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BUNDLED = {"digits", "iris", "wine", "breast-cancer", "diabetes", "xor", "moons", "circles", "spirals"}

@@ -1,9 +1,8 @@
-"""Recipes: keys, overrides, YAML, and the known-good ones."""
+"""Recipes: keys, overrides, YAML."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from deepen import recipe as recipes
 from deepen import registry
 from deepen.errors import Misuse
-from deepen.recipe import PLAIN, SECTIONS, KnownGood, Recipe, Seen, as_text, blank, choose, known_good
+from deepen.recipe import PLAIN, SECTIONS, Recipe, as_text, blank
 
 
 def made() -> Recipe:
@@ -116,63 +115,3 @@ def test_every_setting_reads_back_what_is_shown() -> None:
         again = made()
         again.set(key, as_text(value))
         assert again.keys()[key] == value, key
-
-
-# -- known-good recipes -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("known", known_good(), ids=lambda known: known.name)
-def test_known_good_recipes_can_be_followed(known: KnownGood) -> None:
-    recipe = blank("somewhere", "folder" if known.kind == "image" else "tables", known.task, known.model)
-    for key, value in known.settings.items():
-        recipe.set(key, value)
-    assert known.command.startswith("deepen train ")
-    seen = Seen(known.kind or "", known.max_samples or 500, known.max_side, known.channels)
-    assert known.fits(known.data or "somewhere", seen, known.task, known.model, known.transfer[0])
-
-
-def test_names_are_those_of_the_files() -> None:
-    folder = Path(recipes.__file__).parent / "recipes"
-    assert sorted(known.name for known in known_good()) == sorted(path.stem for path in folder.glob("*.yaml"))
-
-
-def known(**changes: Any) -> KnownGood:
-    fields = {
-        "name": "x",
-        "task": "classify",
-        "model": "mlp",
-        "data": None,
-        "kind": "image",
-        "settings": {},
-        "command": "",
-        "time": "",
-        "expect": "",
-    }
-    return KnownGood(**{**fields, **changes})
-
-
-def test_the_nearer_recipe_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = [
-        known(name="any"),
-        known(name="small", max_side=32),
-        known(name="colour", max_side=32, channels=3),
-        known(name="mnist", data="mnist", kind=None),
-        known(name="second", model="cnn", default=False),
-        known(name="rows", kind="table", max_samples=100),
-    ]
-    monkeypatch.setattr(recipes, "known_good", lambda: shelf)
-
-    def found(source: str, seen: Seen, task: str = "classify", model: str | None = None) -> str | None:
-        best = choose(source, seen, task, model)
-        return None if best is None else best.name
-
-    small, large = Seen("image", 500, 28, 1), Seen("image", 500, 200, 3)
-    assert found("mnist", small) == "mnist"
-    assert found("pets", small) == "small"
-    assert found("pets", Seen("image", 500, 28, 3)) == "colour"
-    assert found("pets", large) == "any"
-    assert found("pets", large, model="cnn") == "second"
-    assert found("pets", large, "regress") is None
-    assert found("rows.csv", Seen("table", 100)) == "rows"
-    assert found("rows.csv", Seen("table", 101)) is None
-    assert found("pets", large, model="lenet") is None

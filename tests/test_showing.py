@@ -11,6 +11,7 @@ from deepen import registry
 from deepen.engine.optim import peak_lr
 from deepen.engine.schedule import SCHEDULES
 from deepen.errors import Misuse
+from deepen.known import known_good
 from deepen.nn.activations import ACTIVATIONS
 from deepen.showing import listing, show
 
@@ -36,7 +37,7 @@ def test_a_preset_shows_its_own_values() -> None:
 
 
 def test_a_recipe_shows_what_it_sets() -> None:
-    known = next(known for known in recipes.known_good() if known.name == "digits-gan")
+    known = next(known for known in known_good() if known.name == "digits-gan")
     content = show("digits-gan", [], None)
     assert content["command"] == known.command
     assert len(content["settings"]) == len(known.settings)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from deepen import recipe, registry
+from deepen import registry
 from deepen.data import adult, shapes, tables
 from deepen.errors import Misuse, Problem
+from deepen.known import Seen, choose
 from deepen.spec import Category, Quantity
 
 SETS = {
@@ -162,6 +163,6 @@ def test_real_california():
     ],
 )
 def test_recipes_for_tables_go_by_the_number_of_rows(task, samples, name):
-    known = recipe.choose("some.csv", recipe.Seen("table", samples), task, None)
+    known = choose("some.csv", Seen("table", samples), task, None)
     assert known is not None
     assert known.name == name
