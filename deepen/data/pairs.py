@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ def recognise(source: str) -> str | None:
     others = [name for name in table.columns if name not in prose]
     if len(prose) != 2 or len(others) > 1 or not all(_counts(table.columns[name]) for name in others):
         return None
+    if _are_sentences(table.columns):
+        return "a table of texts and translations"
     return f"a table of texts and translations, by what stands in '{prose[0]}' and '{prose[1]}'"
 
 
@@ -80,6 +82,11 @@ def _alone(folder: Path) -> bool:
     told, and not that nothing can be read."""
     files = [file for file in folder.iterdir() if not file.name.startswith(".")]
     return bool(files) and all(_named(file.name) and file.is_file() and file.suffix != ".txt" for file in files)
+
+
+def _are_sentences(names: Iterable[str]) -> bool:
+    """Whether what a table seems to call its columns are sentences: then it has no header."""
+    return all(len(name.split()) >= 4 or name.rstrip().endswith(tuple(".!?。！？…")) for name in names)
 
 
 def _counts(cells: Sequence[Any]) -> bool:
@@ -158,6 +165,9 @@ def _from_table(source: str, config: Config, seed: int) -> Dataset:
     if config.test is not None:
         raise Misuse("data.test names a pair of files, and this is a table: leave it out, or lay the pairs into files.")
     table = open_table(source, config)
+    if config.header is None and ending(source).startswith((".csv", ".tsv")) and _are_sentences(table.columns):
+        table = open_table(source, config, header=False)
+        table.facts.append("The first row is a pair like the others and names no columns (data.header=true: it does).")
     names = [name for name, cells in table.columns.items() if texts.is_prose(cells)]
     names = names if len(names) > 1 else list(table.columns)
     named = [name for name in (config.source, config.target) if name in table.columns]

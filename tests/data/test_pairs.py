@@ -236,6 +236,18 @@ def test_a_table_of_words_where_a_translation_was_asked_for(tmp_path: Path) -> N
         pairs.load(str(path), config(), 0)
 
 
+@pytest.mark.parametrize("first", ["Go.\tGeh.", "the dog runs here\tder Hund läuft hier"])
+def test_a_table_whose_first_row_is_a_pair_has_no_header(first: str, tmp_path: Path) -> None:
+    path = tmp_path / "deu.tsv"
+    path.write_text(f"{first}\n" + "".join(f"the dog runs {n}\tder Hund läuft {n}\n" for n in range(39)))
+    entry, reason = find_source(str(path))
+    assert (entry.name, reason) == ("pairs", "a table of texts and translations")
+    dataset = pairs.load(str(path), config(), 0)
+    assert dataset.preprocess.languages == ("column_1", "column_2")
+    assert len(dataset.train) + len(dataset.validation) + len(dataset.test or ()) == 40
+    assert pairs.load(str(path), config(header=True), 0).preprocess.languages == tuple(first.split("\t"))
+
+
 def test_rows_that_were_passed_over_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "sentences.csv"
     rows = "".join(f"der Satz mit Nummer {n},the sentence with number {n}\n" for n in range(40))
