@@ -93,11 +93,12 @@ def whole_text(heat: float, model: Any = None) -> str:
     import torch
     from torch.nn import functional as F
 
+    from deepen.randomness import generator
     from deepen.tasks.language import drawn
 
     model = model or trained()
     net, tokenizer = model.module, model.preprocess.tokenizer
-    draws = torch.Generator().manual_seed(0)
+    draws = generator(writing(heat).seed, "writing")
     ids = torch.from_numpy(tokenizer.encode([PROMPT])[0]).long()[None]
     with torch.inference_mode():
         for _ in range(TOKENS):
