@@ -38,6 +38,13 @@ class Answer:
         return self.values < 0 if self.names is not None else np.isnan(self.values)
 
 
+def left_out(column: str, dropped: int) -> Finding:
+    """What is said of rows that have nothing in the target column."""
+    rows = "1 row has" if dropped == 1 else f"{dropped:,} rows have"
+    mend = f"Fill the column '{column}', or remove what has no value there."
+    return Finding("warning", "missing-target", f"{rows} no value in '{column}': left out.", mend)
+
+
 def choose(columns: Sequence[str], wanted: str | None) -> tuple[str, list[str]]:
     """The name of the target column and why it is that one. Raises `Misuse` for one that is not there."""
     if wanted is not None:
@@ -96,7 +103,8 @@ def _number(column: str, values: np.ndarray, kinds: int, *, told: bool) -> Answe
     why = "as asked" if told else f"{kinds:,} different numbers"
     answer = Answer(values, None, [f"'{column}' is a number to estimate ({why})."])
     if infinite:
-        text = f"{infinite:,} rows have an infinite '{column}': they are left out."
+        rows = "1 row has" if infinite == 1 else f"{infinite:,} rows have"
+        text = f"{rows} an infinite '{column}': left out."
         answer.findings.append(Finding("warning", "infinite", text, "Correct or remove these rows."))
     return answer
 

@@ -189,7 +189,8 @@ def _silent(heard: Heard, names: Sequence[str]) -> list[Finding]:
     silent = [names[number] for number, row in zip(heard.kept, heard.rows, strict=True) if np.abs(row).max() <= 1]
     if not silent:
         return []
-    text = f"{len(silent):,} recordings are silent from beginning to end (first: '{silent[0]}')."
+    are = "1 recording is" if len(silent) == 1 else f"{len(silent):,} recordings are"
+    text = f"{are} silent from beginning to end (first: '{silent[0]}')."
     return [Finding("warning", "silent", text, "Record them again, or remove them.", {"files": silent[:LISTED]})]
 
 

@@ -100,7 +100,8 @@ class SeriesPreprocess(Preprocess):
         count = count or self.length + self.fill
         for name in (*self.names, *filter(None, [self.time])):
             if name not in table.columns:
-                raise Problem(f"{source} has no column '{name}'.{did_you_mean(name, list(table.columns))}")
+                hint = did_you_mean(name, list(table.columns))
+                raise Problem(f"{source} has no column '{name}'.{hint} Columns: {', '.join(table.columns)}.")
         values = np.stack([self._numbers(name, table) for name in self.names], axis=1)
         if self.time is None:
             return Past(values[-count:], name=source)

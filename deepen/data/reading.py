@@ -17,6 +17,7 @@ from deepen.data.cells import NOTATIONS, is_missing
 from deepen.data.dataset import Bad
 from deepen.data.text_file import LONGEST_LINE, encoding_of, open_bytes, read_lines
 from deepen.errors import Misuse, Problem
+from deepen.inputs import lies
 
 PLAIN_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 ENDINGS = (*PLAIN_ENDINGS, *(plain + ".gz" for plain in PLAIN_ENDINGS))
@@ -72,7 +73,8 @@ def read_table(
     path = str(path)
     kind = ending(path).removesuffix(".gz")
     if kind not in PLAIN_ENDINGS:
-        raise Problem(f"{path} is no table that can be read: expected {', '.join(ENDINGS)}.")
+        what = f"{path} is no table that can be read" if lies(path) else f"There is no table {path}"
+        raise Problem(f"{what}: expected {', '.join(ENDINGS)}.")
     try:
         if Path(path).stat().st_size == 0:
             raise Problem(f"{path} is empty (0 bytes): expected a table.")

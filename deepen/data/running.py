@@ -99,8 +99,15 @@ def build(
     for part in ("train", "validation"):
         if len(flat[part]) < 2:
             raise Problem(
-                f"{name} is too short: its {part} part holds {len(flat[part])} tokens, and at least 2 are needed."
+                f"{name} is too short: its {part} part holds {len(flat[part])} tokens, and at least 2 are needed. Give a longer "
+                "text."
             )
+    learnt = len(flat["train"])
+    if config.length > max(learnt, Config.length) and config.tokenizer is None:
+        raise Misuse(
+            f"data.length={config.length} is not usable: only {learnt:,} tokens of {name} train, and no window would ever be "
+            f"full. Expected at most {max(learnt, Config.length)}."
+        )
     origin = documents[0][0] if len(documents) == 1 else name
     made = {part: Windows(tokens, config.length) for part, tokens in flat.items() if len(tokens) > 1}
     for part, windows in made.items():

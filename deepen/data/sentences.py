@@ -85,7 +85,8 @@ class TextPreprocess(Preprocess):
             cells = next(iter(table.columns.values()))
         else:
             hint = did_you_mean(self.column, list(table.columns))
-            raise Problem(f"{path} has no column '{self.column}', which holds the texts.{hint}")
+            columns = ", ".join(table.columns)
+            raise Problem(f"{path} has no column '{self.column}', which holds the texts.{hint} Columns: {columns}.")
         return [(table.origin(row), cell or "") for row, cell in enumerate(cells)]
 
     @property

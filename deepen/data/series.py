@@ -116,7 +116,7 @@ def build(
     told = [
         *facts,
         f"{len(values):,} moments, {clock.spacing} apart, from {clock.name(0)} to {clock.name(len(values) - 1)}.",
-        f"Forecast: {horizon:,} moments of {_some(targets)}, from the {length:,} before"
+        f"Forecast: {horizon:,} moment{'' if horizon == 1 else 's'} of {_some(targets)}, from the {length:,} before"
         + ("." if len(targets) == len(names) else f" of {_some(names)}."),
         f"Split in the order of time, never at random: training ends with {clock.name(ends[0] - 1)}, validation with "
         f"{clock.name(ends[1] - 1)}. Later parts look back into the part before.",
@@ -276,7 +276,8 @@ def _noticed(
         text = f"{cells[:, number].sum():,} values of '{names[number]}' are missing, the first at {first}."
         found.append(Finding("warning", "missing-values", text, _filled(fill)))
     if left_out:
-        text = f"{left_out:,} windows look back on a longer gap, or forecast nothing that is known: they are left out."
+        look = "1 window looks" if left_out == 1 else f"{left_out:,} windows look"
+        text = f"{look} back on a longer gap, or would forecast nothing that is known: left out."
         found.append(Finding("warning", "left-out-windows", text, "Fill the gaps, or set a larger data.fill."))
     return found
 

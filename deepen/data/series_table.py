@@ -187,8 +187,8 @@ def _numbers_of(
         notation = notation_of(cells, config.missing)
         values, wrong = numbers(cells, notation, config.missing)
         if len(wrong) > 0.2 * len(cells) or not np.isfinite(values).any():
-            what = "texts" if wrong else "no value"
-            text = f"Column '{name}' holds {what} and no numbers: it is left out."
+            what = "holds texts and no numbers" if wrong else "is empty"
+            text = f"Column '{name}' {what}: it is left out."
             findings.append(Finding("note", "left-out-column", text))
             continue
         if wrong:

@@ -70,8 +70,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
     heard.digest, heard.bad = digest.hexdigest(), [*missing, *heard.bad]
     heard.facts = [*table.facts, f"'{files}' of {path.name} names the recordings, '{column}' is learnt.", *heard.facts]
     if unsaid := len(table.lines) - len(missing) - len(kept):
-        text = f"{unsaid:,} recordings have no value in '{column}': they are left out."
-        heard.findings.append(Finding("warning", "missing-target", text, f"Fill the column '{column}'."))
+        heard.findings.append(answers.left_out(column, unsaid))
     _repeated(heard, [name for name, _ in items])
     name = path.parent.resolve().name if Path(source).is_dir() else path.name.partition(".")[0]
     origins = [str(path.parent / items[number][0]) for number in heard.kept]

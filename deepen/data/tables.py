@@ -15,7 +15,7 @@ import torch
 from deepen.data import answers, texts
 from deepen.data.cells import days, is_missing, numbers
 from deepen.data.columns import TablePreprocess
-from deepen.data.dataset import Columns, Dataset, Finding, Sealed
+from deepen.data.dataset import Columns, Dataset, Sealed
 from deepen.data.detect import detect, notation_of
 from deepen.data.reading import ENDINGS, SAMPLE, RawTable, ending, peek_table, read_table
 from deepen.data.splits import BY_SETTING, split
@@ -118,11 +118,8 @@ def build(
     findings = list(answer.findings)
     kept = np.flatnonzero(~answer.missing)
     if dropped := len(cells) - len(kept):
-        text = f"{dropped:,} rows have no value in '{target}': they are left out."
-        told.append(text)
-        findings.append(
-            Finding("warning", "missing-target", text, f"Fill the column '{target}', or remove these rows.")
-        )
+        findings.append(answers.left_out(target, dropped))
+        told.append(findings[-1].text)
     columns = {column: _pick(table.columns[column], kept) for column in features}
     origins = [table.origin(row) for row in kept.tolist()]
     values, names = answer.values[kept], answer.names

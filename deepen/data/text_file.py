@@ -55,28 +55,38 @@ def encoding_of(path: str, asked: str | None) -> tuple[str, list[str]]:
             if head.startswith(mark):
                 return name, [f"Read as {name.removesuffix('-sig').upper()}, by the mark at its start."]
         decoder = codecs.getincrementaldecoder("utf-8")()
-        chunk, sample, plain = head, b"", True
+        chunk, sample, plain, line = head, b"", True, 1
         try:
             while chunk:
                 sample, plain = chunk, plain and chunk.isascii()
-                decoder.decode(chunk)
+                line += decoder.decode(chunk).count("\n")
                 chunk = raw.read(1 << 20)
             decoder.decode(b"", final=True)
             return "utf-8", [] if plain else ["Read as UTF-8, which all its bytes are."]
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            line += error.object[: error.start].count(b"\n")
             sample += raw.read(1 << 20)
     if _is_chinese(sample):
         return "gb18030", [
             "Read as GBK: it is not UTF-8, and its bytes spell Chinese (data.encoding=... names another)."
         ]
-    raise Problem(f"{path} is not UTF-8 text: name its encoding, e.g. data.encoding=latin-1 or data.encoding=gbk.")
+    if b"\0" in sample:
+        raise holds_nul(path)
+    raise Problem(
+        f"{path} is not UTF-8 text: name its encoding, e.g. data.encoding=latin-1 or data.encoding=gbk, or mend line {line:,}, "
+        "the first that is not UTF-8."
+    )
 
 
 def _is_chinese(sample: bytes) -> bool:
     """Whether the bytes beyond ASCII are pairs of the common characters of GB 2312.
 
-    In Western encodings such bytes stand alone between ASCII letters, so that hardly any pair looks like that.
+    In Western encodings such bytes stand alone between ASCII letters, so that hardly any pair looks like that. In UTF-8 that is
+    damaged somewhere they do look like that, as the two bytes of é, but nearly all of them are characters of UTF-8.
     """
+    read = sample.decode("utf-8", errors="replace")
+    if 2 * read.count("\ufffd") < sum(not one.isascii() for one in read):
+        return False
     common = pairs = place = 0
     while place < len(sample) - 1:
         if sample[place] < 0x80:
@@ -90,10 +100,11 @@ def _is_chinese(sample: bytes) -> bool:
     return common >= 0.8 * pairs > 0
 
 
-def holds_nul(path: str, line: int) -> Problem:
+def holds_nul(path: str, line: int | None = None) -> Problem:
     """What is said of a file that holds what no text has."""
+    where = path if line is None else f"{path}, line {line}:"
     return Problem(
-        f"{path}, line {line}: holds a NUL byte, which no text has. The file is damaged, binary, or UTF-16 without its mark "
+        f"{where} holds a NUL byte, which no text has. The file is damaged, binary, or UTF-16 without its mark "
         "(data.encoding=utf-16-le)."
     )
 
@@ -116,6 +127,7 @@ def read_lines(path: str, encoding: str) -> Iterator[str]:
                 yield line
         except UnicodeError as error:
             reason = getattr(error, "reason", str(error))
-            raise Problem(f"{path}, after line {number}: not {encoding} text ({reason}).") from None
+            where = f"after line {number}" if number else "near its beginning"
+            raise Problem(f"{path}, {where}: not {encoding} text ({reason}).") from None
         finally:
             text.detach()

@@ -11,7 +11,7 @@ import numpy as np
 from deepen.data import answers, running, texts
 from deepen.data.dataset import Bad, Dataset
 from deepen.data.layout import lay_out
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
 SUMMARY = "your texts: a folder with one folder of .txt files per class"
@@ -60,10 +60,12 @@ def load(source: str, options: Data, seed: int) -> Dataset:
             continue
         try:
             text, facts = running.read(file, config.encoding)
+        except Misuse:
+            raise
         except Problem as problem:
             if not config.skip_bad:
-                raise
-            bad.append(Bad(str(file), str(problem)))
+                raise Problem(f"{problem} data.skip_bad=true goes on without such files.") from None
+            bad.append(Bad(str(file), str(problem).replace(f"{file} ", "it ", 1).removesuffix(".")))
             continue
         told.update(fact.removeprefix(f"{file.name}: ") for fact in facts)
         digest.update(f"{name}\0".encode(errors="surrogateescape"))
@@ -83,7 +85,7 @@ def load(source: str, options: Data, seed: int) -> Dataset:
         given=given if layout.split_folders else None,
         facts=[
             f"{len(found):,} texts in {len(names)} class folders.",
-            *(f"{fact} ({many:,} files)" for fact, many in told.items()),
+            *(f"{fact} ({many:,} file{'' if many == 1 else 's'})" for fact, many in told.items()),
         ],
         bad=bad,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepen.data import answers, texts
-from deepen.data.dataset import Dataset, Finding
+from deepen.data.dataset import Dataset
 from deepen.data.detect import notation_of
 from deepen.data.reading import ENDINGS, SAMPLE, RawTable, ending, peek_table
 from deepen.data.splits import BY_SETTING
@@ -95,9 +95,7 @@ def from_table(
         answer = answers.read(target, cells, config.answer, config.missing, notation_of(cells, config.missing))
         kept = np.flatnonzero(~answer.missing)
         if dropped := len(cells) - len(kept):
-            text = f"{dropped:,} rows have no value in '{target}': they are left out."
-            mend = f"Fill the column '{target}', or remove these rows."
-            findings.append(Finding("warning", "missing-target", text, mend))
+            findings.append(answers.left_out(target, dropped))
         answer.values = answer.values[kept]
     dataset = texts.build(
         name,

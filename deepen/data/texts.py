@@ -165,10 +165,12 @@ def _told(
     ]
     findings = []
     if cut := int((lengths > length).sum()):
-        text = f"{cut:,} of {len(lengths):,} training texts are longer than {length:,} tokens: their ends are cut off."
+        are = "is" if cut == 1 else "are"
+        text = f"{cut:,} of {len(lengths):,} training texts {are} longer than {length:,} tokens: cut off."
         findings.append(Finding("note", "cut-texts", text, "data.length=NUMBER keeps more of them."))
     if empty := int((lengths == fitted.begins + fitted.ends).sum()):
-        text = f"{empty:,} training texts hold nothing that could be read."
+        hold = "holds" if empty == 1 else "hold"
+        text = f"{empty:,} of {len(lengths):,} training texts {hold} nothing that could be read."
         findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove their rows."))
     unknown = float((train.flat == tokenizer.UNKNOWN).double().mean()) if len(train.flat) else 0.0
     if unknown > 0.1:

@@ -45,7 +45,8 @@ def timed(table: RawTable) -> Timed | None:
     if others := [one for one in columns if one != name]:
         why = f"'{others[0]}' holds times as well"
         return Timed(name, None, why, f"`--as forecast data.time={name}` reads them as a series")
-    if words := [one for one, cells in table.columns.items() if one != name and not is_number(cells)]:
+    others = [one for one, cells in table.columns.items() if one != name and not all(map(is_missing, cells))]
+    if words := [one for one in others if not is_number(table.columns[one])]:
         return Timed(
             name, None, f"'{words[0]}' holds no numbers", "`--as forecast` reads the columns of numbers as a series"
         )

@@ -66,7 +66,7 @@ def _bad_files(dataset: Dataset) -> Finding:
     first, count = dataset.bad[0], len(dataset.bad)
     text = f"{count:,} file{'s' if count > 1 else ''} cannot be read, the first {first.path}: {first.reason}."
     details = {"files": [{"path": bad.path, "reason": bad.reason} for bad in dataset.bad]}
-    return Finding("warning", "bad-files", text, "Mend or remove them, or leave them out: `--skip-bad`.", details)
+    return Finding("warning", "bad-files", text, "Mend or remove them; `--skip-bad` goes on without them.", details)
 
 
 def _duplicates(dataset: Dataset) -> Iterator[Finding]:
@@ -84,8 +84,9 @@ def _duplicates(dataset: Dataset) -> Iterator[Finding]:
             continue
         count, whole = int(shared.sum()), len(other)
         twins = np.flatnonzero(np.isin(train, other[shared]))
+        stand, they = ("stands", "it") if count == 1 else ("stand", "they")
         text = (
-            f"{count:,} of {whole:,} {name} samples also stand in train, where they can be learnt by heart "
+            f"{count:,} of {whole:,} {name} samples also {stand} in train, where {they} can be learnt by heart "
             f"(first twin in train: {dataset.train.origin(int(twins[0]))}{hint})."
         )
         details = {"train": [dataset.train.origin(int(i)) for i in twins[:LISTED]]}
@@ -109,8 +110,11 @@ def _repeats(dataset: Dataset, train: NDArray[np.uint64], level: str) -> Iterato
         if len(clash):
             a, b = int(order[clash[0]]), int(order[clash[0] + 1])
             names = dataset.spec.output.names
+            pairs_are = (
+                "1 pair of training samples is" if len(clash) == 1 else f"{len(clash):,} pairs of training samples are"
+            )
             text = (
-                f"{len(clash):,} pairs of training samples are equal but labelled differently, e.g. "
+                f"{pairs_are} equal but labelled differently, e.g. "
                 f"{columns.origin(a)} as '{names[int(columns['target'][a])]}' and {columns.origin(b)} as "
                 f"'{names[int(columns['target'][b])]}'."
             )
@@ -121,8 +125,9 @@ def _repeats(dataset: Dataset, train: NDArray[np.uint64], level: str) -> Iterato
     places = np.flatnonzero(same)[:LISTED]
     pairs = [[columns.origin(int(order[i])), columns.origin(int(order[i + 1]))] for i in places]
     first, twin = pairs[0]
-    text = f"{count:,} of {len(columns):,} training samples repeat an earlier one exactly, e.g. {twin} is {first}."
-    mend = "Harmless in small numbers; they weigh their sample twice."
+    repeat = "repeats" if count == 1 else "repeat"
+    text = f"{count:,} of {len(columns):,} training samples {repeat} an earlier one exactly, e.g. {twin} is {first}."
+    mend = "Harmless in small numbers; what stands there twice weighs twice."
     yield Finding("note", "repeats", text, mend, {"pairs": pairs})
 
 

@@ -55,8 +55,9 @@ def natural(spec: Spec) -> bool:
 def build(spec: Spec, config: Config) -> Classify:
     if not isinstance(spec.output, Category):
         kind = type(spec.output).__name__.lower()
-        hint = " If the numbers of a table name classes, add answer=class." if kind == "quantity" else ""
-        raise Problem(f"classify needs data whose target is a class, not {kind}.{hint}")
+        numbers = "If the numbers of a table name classes, add answer=class."
+        hint = numbers if kind == "quantity" else "Leave out --as to let the data decide."
+        raise Problem(f"classify needs data whose target is a class, not {kind}. {hint}")
     if not 0 <= config.label_smoothing < 1:
         raise Misuse(
             f"task.label_smoothing={config.label_smoothing} is not usable: expected a share from 0 to below 1."

@@ -43,8 +43,9 @@ def natural(spec: Spec) -> bool:
 def build(spec: Spec, config: Config) -> Regress:
     if not isinstance(spec.output, Quantity):
         kind = type(spec.output).__name__.lower()
-        hint = " For a table, name a column of numbers with --target." if kind == "category" else ""
-        raise Problem(f"regress needs data whose target is a number, not {kind}.{hint}")
+        column = "For a table, name a column of numbers with --target."
+        hint = column if kind == "category" else "Leave out --as to let the data decide."
+        raise Problem(f"regress needs data whose target is a number, not {kind}. {hint}")
     if config.delta <= 0:
         raise Misuse(f"task.delta={config.delta} is not usable: expected more than 0.")
     return Regress(spec, config)

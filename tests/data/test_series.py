@@ -293,6 +293,14 @@ def test_rows_are_sorted_and_texts_left_out(tmp_path: Path) -> None:
         assert torch.equal(other.train["input"], straight.train["input"])
 
 
+def test_an_empty_column_is_left_out_and_leaves_a_series_one(tmp_path: Path) -> None:
+    source = table(tmp_path, *(f"{row}," for row in days(200)), head="time,load,remark")
+    assert find_source(source)[0].name == "series-table"
+    found = load(source)
+    assert "'remark' is empty" in told(found)["left-out-column"]
+    assert found.preprocess.names == ("load",)
+
+
 def test_without_times_rows_follow_each_other(tmp_path: Path) -> None:
     dataset = load(table(tmp_path, *(f"{row % 5},{row % 7}" for row in range(120)), head="a,b"))
     assert any("No column holds times" in fact for fact in dataset.facts)
@@ -349,7 +357,7 @@ def test_preprocessing_is_restored_and_reads_the_end_of_another_table(tmp_path: 
     assert torch.allclose(again.tensor(again.encode([item]))[0], stored, atol=1e-6)
     with pytest.raises(Problem, match=r"short.csv has 20 moments and the model looks back on 24"):
         again.encode([again.read([table(tmp_path, *lines[1:21], head=lines[0], name="short.csv")])[0][1]])
-    with pytest.raises(Problem, match=r"has no column 'load'. Did you mean 'loads'"):
+    with pytest.raises(Problem, match=r"has no column 'load'. Did you mean 'loads'\? Columns: "):
         again.read([table(tmp_path, *lines[1:], head=lines[0].replace("load", "loads"), name="other.csv")])
     half = [line.replace(":00:00", ":30:00") if number % 2 else line for number, line in enumerate(lines[1:])]
     with pytest.raises(Problem, match="not a whole number of times 1 hour"):

@@ -12,7 +12,7 @@ import pytest
 
 import deepen
 from deepen.data import prose, running, text_folder, text_table, texts
-from deepen.errors import Problem
+from deepen.errors import Misuse, Problem
 from deepen.tasks.base import Writes, Writing
 
 STRANGE = (
@@ -154,6 +154,13 @@ def test_a_corpus_of_one_word(tmp_path: Path) -> None:
         prose.load(str(tmp_path / "none.txt"), running.Config(), seed=0)
 
 
+def test_windows_are_not_longer_than_all_that_is_learnt_from(tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text("once upon a time " * 30, encoding="utf-8")
+    with pytest.raises(Misuse, match=r"data\.length=100000 .*only 357 tokens of story train.* at most 357\."):
+        prose.load(str(tmp_path / "story.txt"), running.Config(length=100_000), seed=0)
+    assert len(prose.load(str(tmp_path / "story.txt"), running.Config(length=357), seed=0).train) == 1
+
+
 def test_validation_texts_without_tokens_are_one_unknown_token(tmp_path: Path) -> None:
     given = [(f"a fine film {number}", "yes" if number % 2 else "no") for number in range(40)]
     (tmp_path / "set/train").mkdir(parents=True)
@@ -215,6 +222,37 @@ def test_western_encodings_are_asked_for(encoding: str, tmp_path: Path) -> None:
     found = texts_of(source, encoding=encoding)
     assert f"Read as {encoding}, as asked." in found.facts
     assert found.train.texts[0].endswith("é")
+
+
+def test_the_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    content = ("é" * 700_000 + "\n" + plain()).encode()
+    source = csv(tmp_path / "half.csv", content + b"lone \xed\xa0\x80,yes\n")
+    with pytest.raises(Problem, match=r"half\.csv is not UTF-8 text: .* or mend line 43, the first"):
+        texts_of(source)
+
+
+def test_what_is_no_text_at_all_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+    with pytest.raises(Problem, match=r"picture\.txt holds a NUL byte, which no text has"):
+        prose.load(str(tmp_path / "picture.txt"), running.Config(), seed=0)
+
+
+def test_a_text_that_cannot_be_read_may_be_left_out_of_a_folder(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"set/{'ab'[number % 2]}/{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"text number {number}")
+    (tmp_path / "set/a/broken.txt").write_bytes(b"caf\xe9 \x81")
+    with pytest.raises(
+        Problem, match=r"broken\.txt is not UTF-8 text: .*data\.skip_bad=true goes on without such files\."
+    ):
+        text_folder.load(str(tmp_path / "set"), texts.Config(), seed=0)
+    with pytest.raises(Misuse, match=r"data\.encoding=klingon is not known"):
+        text_folder.load(str(tmp_path / "set"), texts.Config(encoding="klingon", skip_bad=True), seed=0)
+    (bad,) = text_folder.load(str(tmp_path / "set"), texts.Config(skip_bad=True), seed=0).bad
+    assert bad.path.endswith("broken.txt")
+    assert bad.reason.startswith("it is not UTF-8 text: ")
+    assert not bad.reason.endswith(".")
 
 
 def test_a_nul_is_named_with_its_line(tmp_path: Path) -> None:

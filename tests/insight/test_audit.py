@@ -116,7 +116,7 @@ def test_duplicates_across_splits_without_opening_test():
     dataset.train["input"][8] = dataset.test._columns["input"][4]
     found = subjects(dataset)
     assert found["duplicates-validation"].details == {"train": ["train/7.png"], "validation": ["val/3.png"]}
-    assert "1 of 150 validation samples" in found["duplicates-validation"].text
+    assert "1 of 150 validation samples also stands in train, where it can" in found["duplicates-validation"].text
     assert found["duplicates-test"].details == {"train": ["train/8.png"]}
     assert found["duplicates-test"].level == "warning"
 
@@ -140,6 +140,7 @@ def test_equal_pictures_with_different_labels():
     dataset.train["input"][4] = dataset.train["input"][9]
     found = subjects(dataset)["conflicting-labels"]
     assert found.details["pairs"] == [["train/4.png", "train/9.png"]]
+    assert "1 pair of training samples is equal" in found.text
     assert "'class 1'" in found.text
     assert "'class 0'" in found.text
 
