@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from deepen.data import text_sets, texts
 from deepen.data.dataset import About, Dataset
 from deepen.errors import Problem
@@ -14,8 +17,15 @@ ABOUT = About(
     citation="T. Almeida, J. Hidalgo, A. Yamakami: Contributions to the study of SMS spam filtering. DocEng 2011.",
     homepage="https://archive.ics.uci.edu/dataset/228/sms+spam+collection",
 )
-Config = texts.Config
 CLASSES = ("ham", "spam")
+
+
+@dataclass
+class Config(texts.Config):
+    """Numbers to ring, prices and shortened words tell spam: as whole words most of them are seen once, as pieces often."""
+
+    tokens: Literal["characters", "words", "bpe", "wordpiece"] = "bpe"
+    """What messages are cut into."""
 
 
 def load(source: str, options: Data, seed: int) -> Dataset:
