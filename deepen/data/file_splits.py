@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from deepen.errors import Misuse, Problem, did_you_mean
 FORMATS = (".parquet", ".jsonl", ".csv", ".tsv")
 """Where the same split is there in several formats, the first of these is read."""
 SPLIT_NAMES = SPLITS | {"eval": "test", "evaluation": "test"}
+PART = re.compile(r"(.*)-\d+-of-(\d{1,5})(\..*)")
 DEFAULTS = ("default", "main", "plain_text")
 
 
@@ -33,6 +34,8 @@ class Chosen:
     """Splits that are neither learnt from nor measured on."""
     whole: bool = True
     """Whether nothing is missing that the README names."""
+    missing: Sequence[str] = ()
+    """Parts that the names of others count, `train-00000-of-00002.parquet`, and that are not there."""
 
 
 def choose(names: Sequence[str], about: Mapping[str, Any], subset: str | None) -> Chosen:
@@ -91,7 +94,16 @@ def _by_split(found: Mapping[str, Sequence[str]], whole: bool) -> Chosen:
             left_out.append(split)
         else:
             files[ours] = files.get(ours, []) + sorted(names)
-    return Chosen({split: names for split, names in files.items() if names}, left_out, whole)
+    gone = sorted(_missing({name for names in files.values() for name in names}))
+    return Chosen({split: names for split, names in files.items() if names}, left_out, whole and not gone, gone)
+
+
+def _missing(names: Collection[str]) -> Iterator[str]:
+    for head, count, tail in {form.groups() for name in names if (form := PART.fullmatch(name))}:
+        for number in range(int(count)):
+            part = f"{head}-{number:0{len(count)}}-of-{count}{tail}"
+            if part not in names:
+                yield part
 
 
 def _one(known: Sequence[str], wanted: str | None, default: str | None) -> str:

@@ -71,6 +71,12 @@ def load(source: str, options: Data, seed: int, *, transport: Transport = over_h
     else:
         folder, facts = Path(source).expanduser(), []
         chosen = file_splits.choose(list(_inside(folder)), file_splits.about(folder / README), config.subset)
+        if chosen.missing:
+            more = " ..." if len(chosen.missing) > 3 else ""
+            raise Problem(
+                f"{folder} lacks {', '.join(map(repr, chosen.missing[:3]))}{more}, which the names of the other parts count: "
+                "put all of them there, or give what is there other names."
+            )
     about = file_splits.about(folder / README)
     table, given, digest = _read(source, folder, chosen, config)
     if chosen.left_out:
@@ -117,7 +123,7 @@ def _of_hub(source: str, subset: str | None, transport: Transport) -> tuple[Path
         if snapshot is None:
             continue
         names = hub.listed_in(snapshot)
-        if root == own and not names:
+        if not names and (root == own or any((snapshot.parent.parent / "blobs").glob("*.incomplete"))):
             continue  # what is lacking could not be told
         try:
             chosen = file_splits.choose(

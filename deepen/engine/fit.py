@@ -182,7 +182,7 @@ class _Loop:
             with t.plan.autocast(t.device):
                 self._add(t.task.step(t.model, placed, self.updater), 1.0)
             return
-        counted = t.task.counted(placed)
+        counted = max(1.0, t.task.counted(placed))  # a batch may ask nothing
         pieces = [{name: rows[at] for name, rows in placed.items()} for at in _slices(len(placed["input"]), accumulate)]
         for number, piece in enumerate(pieces):
             reseed(t.recipe.seed, "step", self.step, number)

@@ -85,6 +85,10 @@ class Language(Supervised, Weighted, Writes):
         )
         return loss, {}
 
+    def counted(self, batch: Batch) -> float:
+        """Tokens that are asked: the last windows of a text are shorter."""
+        return float((batch["target"] != PAD).sum())
+
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: sums over the tokens of a window, float32 [B]: `nats`, `hits`, `tokens`, `characters`, and the `plain_nats` and
         `plain_hits` of who knows only how common each token is."""

@@ -112,6 +112,10 @@ class Tag(Supervised, Places, Weighted):
         count = asked.sum().clamp(min=1)  # a batch may ask nothing
         return loss / count, {"accuracy": hits.sum() / count}
 
+    def counted(self, batch: Batch) -> float:
+        """Words that are asked: sentences differ in length."""
+        return float((batch["target"] != UNLABELLED).sum())
+
     def score(self, model: nn.Module, batch: Batch) -> Rows:
         """Rows: sums over the words of a row, float32: `nats`, `words` and `unseen` [B] (words that training lacks), and `hits`,
         `unseen_hits` [B], `right`, `said`, `there` [B, units] of the model's answer, and as `plain_...` of the commonest one. Of

@@ -79,6 +79,10 @@ class Transcribe(Supervised, Answers, Weighted):
         tokens = (batch["target"] != PAD).sum()
         return each.sum() / tokens.clamp(min=1), {}
 
+    def counted(self, batch: Batch) -> float:
+        """Tokens: transcripts differ in length."""
+        return float((batch["target"] != PAD).sum())
+
     def _nats(self, logits: Tensor, model: nn.Module, batch: Batch) -> Tensor:
         """Surprise at each transcript, float32 [B]; 0 where a recording has too few moments for it, so that nothing is learnt
         from what cannot be."""

@@ -125,6 +125,29 @@ def test_the_cache_of_the_hubs_library_is_read_if_it_is_whole(
         read("hf:some/reviews")
 
 
+def test_parts_that_others_count_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    folder = hub.home(tmp_path / "hf/hub", hub.DATASETS, "some/sizes")
+    snapshot = folder / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text("c" * 40)
+    for part in range(2):
+        lines = [f"{number},{number % 7},{'yes' if number % 3 else 'no'}" for number in range(40)]
+        (snapshot / f"train-0000{part}-of-00002.csv").write_text("\n".join(["size,weight,label", *lines]))
+    read("hf:some/sizes")
+    (folder / "blobs").mkdir()
+    (folder / "blobs/abc.incomplete").write_bytes(b"")
+    with pytest.raises(Problem, match="was not reached"):
+        read("hf:some/sizes")
+    (folder / "blobs/abc.incomplete").unlink()
+    (snapshot / "train-00001-of-00002.csv").unlink()
+    with pytest.raises(Problem, match="was not reached"):
+        read("hf:some/sizes")
+    with pytest.raises(Problem, match=r"lacks 'train-00001-of-00002\.csv', which the names of the other parts count"):
+        read(snapshot)
+
+
 def test_the_mirror_and_the_token_are_heeded(
     server: Server,
     reviews: Path,

@@ -50,6 +50,19 @@ def test_numbers_are_means_over_tokens_whatever_the_windows() -> None:
     assert rows["tokens"].sum() == len(TEXT) - 1
 
 
+def test_the_loss_of_a_batch_is_the_weighted_sum_of_its_pieces() -> None:
+    """What accumulation relies on: the last window of a text is shorter."""
+    task, windows = studied()
+    net, whole = model(), windows.between(0, len(windows))
+    assert (whole["target"] == PAD).any()
+    found = 0.0
+    with torch.no_grad():
+        for part in (slice(0, 1), slice(1, None)):
+            piece = {name: rows[part] for name, rows in whole.items()}
+            found += task.counted(piece) / task.counted(whole) * float(task.loss(net, piece)[0])
+        assert found == pytest.approx(float(task.loss(net, whole)[0]), rel=1e-5)
+
+
 def test_the_baseline_knows_how_common_tokens_are() -> None:
     task, windows = studied()
     with torch.no_grad():

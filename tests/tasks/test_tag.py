@@ -202,6 +202,17 @@ def test_only_what_is_asked_is_learnt() -> None:
     assert task.measure(task.score(Fixed(logits[:1].detach()), nothing))["f1"] == 0
 
 
+def test_the_loss_of_a_batch_is_the_weighted_sum_of_its_pieces() -> None:
+    """What accumulation relies on: sentences differ in length."""
+    task, split = the_task(IOB), Split(IOB)
+    logits = torch.randn(len(split), LENGTH, len(IOB), generator=torch.Generator().manual_seed(0))
+    whole, found = split.batch, 0.0
+    for part in (slice(0, 2), slice(2, None)):
+        piece = {name: rows[part] for name, rows in whole.items()}
+        found += task.counted(piece) / task.counted(whole) * float(task.loss(Fixed(logits[part]), piece)[0])
+    assert found == pytest.approx(float(task.loss(Fixed(logits), whole)[0]), rel=1e-5)
+
+
 def test_answers_are_told_in_characters_of_the_text() -> None:
     sentences = [
         Sentence((f"Anna{n}", "Smith", "sees", "Oslo"), ("B-PER", "I-PER", "O", "B-LOC"), f"a:{n}") for n in range(30)

@@ -77,6 +77,18 @@ def test_the_loss_is_the_sum_over_all_ways_to_say_it() -> None:
     )
 
 
+def test_the_loss_of_a_batch_is_the_weighted_sum_of_its_pieces() -> None:
+    """What accumulation relies on: transcripts differ in length."""
+    logits = torch.randn(3, 6, 9, generator=torch.Generator().manual_seed(0))
+    whole, found = batch(["a", "aba", "ab"], [12, 12, 12]), 0.0
+    for part in (slice(0, 1), slice(1, None)):
+        piece = {name: rows[part] for name, rows in whole.items()}
+        found += (
+            task().counted(piece) / task().counted(whole) * float(task().loss(Said(logits[part]), piece)[0].detach())
+        )
+    assert found == pytest.approx(float(task().loss(Said(logits), whole)[0].detach()), rel=1e-5)
+
+
 def test_what_cannot_be_said_in_time_teaches_nothing() -> None:
     model = Said(torch.zeros(1, 6, 9))
     loss, _ = task().loss(model, batch(["aaa"], [4]))
