@@ -199,6 +199,14 @@ GOALS = [
         beside=("accuracy", "precision/spam", "recall/spam"),
     ),
     Goal(
+        "SMS spam, MiniLM fine-tuned",
+        "sms-spam --pretrained minilm task.goal=macro_f1",
+        "f1/spam",
+        96,
+        "naive Bayes 95.6, LSTM 94.3, on other splits",
+        beside=("accuracy", "precision/spam", "recall/spam"),
+    ),
+    Goal(
         "waimai_10k, Chinese reviews, from scratch",
         "{data}/text/zh_waimai/waimai_10k.csv",
         "accuracy",
