@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from deepen.errors import Misuse, Problem, unknown
 from deepen.version import VERSION
@@ -486,6 +486,9 @@ def _call(words: list[str]) -> dict[str, Any] | None:
         if words and not words[0].startswith("-") and words[0] not in verbs:
             raise unknown("verb", words[0], verbs) from None
         verb = f" {words[0]}" if words and words[0] in verbs else ""
-        raise Misuse(f"{' '.join(str(error).split())} See `deepen{verb} --help`.") from None
+        why = " ".join(str(error).split())
+        if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+            why = f"deepen{verb} takes no further word, and received {error.unused_tokens[0]!r}."
+        raise Misuse(f"{why} See `deepen{verb} --help`.") from None
     call: Callable[..., dict[str, Any] | None] = command
     return call(*bound.args, **bound.kwargs)

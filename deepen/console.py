@@ -54,6 +54,8 @@ class Console:
         self.last_log: Report | None = None
         self.prepared: Prepared | None = None
         self.total = 0
+        self.limit: float | None = None
+        """Seconds after which the training ends, if not before."""
         self._logged_at = 0.0
         self._ended = False
         self._status: Status | None = None
@@ -167,6 +169,7 @@ class Console:
         self._go_on()
         recipe = prepared.recipe
         self.prepared, self.total = prepared, settled.total_steps
+        self.limit = None if recipe.fit.minutes is None else 60 * recipe.fit.minutes
         self.say(
             "model", f"[bold]{safe(recipe.model_name)}[/] for {recipe.task_name}, {prepared.parameters:,} parameters"
         )
@@ -292,17 +295,23 @@ class Console:
         rival = evaluation.rival
         cheap = {} if rival is None else rival.metrics
         heads = ["metric", "value", "95 % interval", trivial, *([rival.method] if rival is not None and cheap else [])]
-        table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+        rows = []
         for name, value in evaluation.metrics.items():
             interval = evaluation.intervals.get(name)
             baseline = evaluation.baseline.get(name)
-            table.add_row(
+            row = [
                 name,
                 number(name, value),
                 "" if interval is None else f"{number(name, interval[0])} to {number(name, interval[1])}",
                 "" if baseline is None else number(name, baseline),
                 *([number(name, cheap[name]) if name in cheap else ""] if cheap else []),
-            )
+            ]
+            rows.append(row)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for place, head in enumerate(heads):  # heads are wrapped before figures are
+            table.add_column(head, min_width=max((len(row[place]) for row in rows), default=0))
+        for row in rows:
+            table.add_row(*row)
         self._go_on()
         what = several(evaluation.samples, "episode" if acting else "sample")
         self.say(evaluation.split, f"{what} of {safe(short(Path(evaluation.run)))}", whole=True)
@@ -332,7 +341,12 @@ class Console:
         since = time.monotonic() - self._logged_at if self.live is not None else 0.0
         now = min(self.last_log.step + since * pace, float(self.total))
         samples = f"{pace * self.prepared.batch_size:,.0f} samples/s"
-        return now, samples, f"{clock((self.total - now) / pace)} left" if pace else ""
+        if not pace:
+            return now, samples, ""
+        left = (self.total - now) / pace
+        if self.limit is not None:
+            left = min(left, max(0.0, self.limit - self.last_log.speed["seconds"] - since))
+        return now, samples, f"{clock(left)} left"
 
     def _line(self, report: Report, loss: float | None) -> str:
         goal = self._goal()

@@ -30,6 +30,7 @@ from deepen.insight import (
     translations,
     written,
 )
+from deepen.insight.ink import shorten
 from deepen.insight.pictures import Mistake
 from deepen.prepare import Prepared, augmenter_of
 from deepen.randomness import generator
@@ -105,8 +106,8 @@ def _of_data(prepared: Prepared) -> dict[str, str]:
             placed = [(some.origin(row).rpartition(", ")[2], text) for row, text in enumerate(seen)]
             return {"samples": pictures.wrapped_table("Training samples", ("where", "text"), placed)}
         seen = [passages.shortened(passages.written(dataset.preprocess, train, row)) for row in at.tolist()]
-        lines = [[text, label] for text, label in zip(seen, _labels(dataset, some), strict=True)]
-        return {"samples": pictures.rows_table("Training samples", ["text", "answer"], lines)}
+        labelled = list(zip([shorten(label, 160) for label in _labels(dataset, some)], seen, strict=True))
+        return {"samples": pictures.wrapped_table("Training samples", ("answer", "text"), labelled)}
     if isinstance(spec.input, Table):
         cells = [_cells(dataset, row) for row in some["input"]]
         labels = _labels(dataset, some)

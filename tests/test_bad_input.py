@@ -43,6 +43,7 @@ def refused(done: Any, code: int, *words: str) -> None:
         ("trian digits", "Did you mean 'train'"),
         ("train", "requires an argument"),
         ("train digits --modle mlp", "Unknown option"),
+        ("evaluate runs/latest split=validation", "takes no further word, and received 'split=validation'"),
         ("train digits --model", "requires an argument"),
         ("train digist", "Did you mean 'digits'"),
         ("train digits --model quickcn", "Did you mean 'quickcnn'"),

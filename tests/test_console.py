@@ -91,6 +91,36 @@ def test_it_fits_a_narrow_terminal() -> None:
     assert "left" in seen(made)[-1]
 
 
+def test_the_time_left_is_never_more_than_the_training_may_take() -> None:
+    made = console(Screen())
+    made.limit = 15.0
+    made.report(log(100))
+    assert "0:05 left" in seen(made)[-1]
+    made.report(log(160))
+    assert "0:00 left" in seen(made)[-1]
+    made.limit = 600.0
+    assert "0:24 left" in seen(made)[-1]
+
+
+def test_figures_of_an_evaluation_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    scores = {"balanced_accuracy": 0.5467, "accuracy": 0.58}
+    evaluation = SimpleNamespace(
+        metrics=scores,
+        intervals=dict.fromkeys(scores, (0.4917, 0.6075)),
+        baseline=scores,
+        rival=SimpleNamespace(method="TF-IDF + logistic regression", metrics=scores, skipped=""),
+        samples=100,
+        run="runs/some",
+        split="validation",
+    )
+    Console(stream).evaluation(evaluation, acting=False)  # type: ignore[arg-type]
+    lines = stream.getvalue().splitlines()
+    assert all(any(line.split()[:1] == [name] and "49.17 % to 60.75 %" in line for line in lines) for name in scores)
+    assert max(map(len, lines)) <= 80
+
+
 def test_at_its_end_the_bar_goes_and_the_table_stays() -> None:
     made = console(Screen())
     made.report(log(400))

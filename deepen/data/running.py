@@ -117,6 +117,7 @@ def build(
         digest.update(f"{Path(where).name}\0{len(text)}\0".encode(errors="replace"))
         digest.update(text.encode())
     parts = ", ".join(f"{len(flat[part]):,} {part}" for part in made)
+    cut = "pieces" if kind in ("bpe", "wordpiece") else kind
     unknown = int((flat["train"] == tokenizer.UNKNOWN).sum()) / len(flat["train"])
     findings = []
     if unknown > 0.05:
@@ -132,7 +133,7 @@ def build(
         digest=digest.hexdigest(),
         facts=[
             *facts,
-            f"{len(whole):,} characters as {kind}: {fitted.vocabulary:,} different tokens.",
+            f"{len(whole):,} characters as {cut}: {fitted.vocabulary:,} different tokens.",
             "What stands first is learnt from, what stands later is validated and tested on.",
             f"Tokens: {parts}.",
         ],

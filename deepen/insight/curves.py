@@ -62,6 +62,8 @@ CAPITALS = {
     "ap": "AP",
     "ap50": "AP50",
     "ap75": "AP75",
+    "bleu": "BLEU",
+    "sacrebleu": "sacreBLEU",
     "iou": "IoU",
     "miou": "mean IoU",
     "tv": "total variation",

@@ -62,7 +62,10 @@ main{padding:.6rem .6rem 3rem}}
 @media (max-width:40rem){.scores thead{display:none}.scores tr{display:flex;flex-wrap:wrap;gap:0 1rem;padding:.5rem 0;
 border-bottom:1px solid var(--grid)}.scores th,.scores td{border:0;padding:0}.scores th,.scores td.say{flex:1 0 100%}
 .scores td[data-label]::before{content:attr(data-label) " ";color:var(--mute);font-size:.82rem}
-.scores td:empty{display:none}}
+.scores td:empty{display:none}
+.told thead{display:none}.told tr{display:flex;flex-wrap:wrap;gap:0 .8rem;padding:.5rem 0;border-bottom:1px solid var(--grid)}
+.told th,.told td{border:0;padding:0;min-width:0}.told td.text{flex:1 0 100%;overflow-wrap:anywhere}
+.told td:nth-child(2)::before{content:"→ ";color:var(--mute)}}
 @media print{section{break-inside:avoid}body{background:#fff}}
 """
 

@@ -215,18 +215,19 @@ def _rows(mistakes: Sequence[Mistake]) -> str:
     header = [("true", ""), ("predicted", ""), *([("sure", "num")] if has_sure else [])]
     # Numbers stand on the right of their column and are never broken; texts are.
     prose = {name for one in mistakes for name, value in one.values if is_prose(value)}
-    header += [*((column, "" if column in prose else "num") for column in columns), ("where", "")]
+    header += [*((column, "text" if column in prose else "num") for column in columns), ("where", "")]
     rows = []
     for one in mistakes:
         values = dict(one.values)
         sure = [] if not has_sure else ["" if one.confidence is None else f"{one.confidence * 100:.0f} %"]
         answer = f'<span class="wrong">{apart(one.predicted)}</span>'
         rows.append([apart(one.true), answer, *sure, *(apart(values.get(c, "")) for c in columns), clean(one.origin)])
-    return table(header, rows)
+    drawn = table(header, rows)
+    return drawn.replace("<table>", '<table class="told">', 1) if prose else drawn
 
 
 def facts(told: Sequence[str], counts: Mapping[str, int], digest: str) -> str:
-    body = "".join(f"<li>{clean(fact)}</li>" for fact in told)
+    body = "".join(f"<li>{marked(fact)}</li>" for fact in told)
     body = f"<ul>{body}</ul>" if body else ""
     if counts and not any(f"{counts.get('train', 0):,} train" in fact for fact in told):
         split = ", ".join(f"{count:,} {clean(name)}" for name, count in counts.items())

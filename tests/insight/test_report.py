@@ -180,6 +180,14 @@ def test_mistakes_of_a_table_are_rows():
     assert "f.csv:9" in text
 
 
+def test_mistakes_of_a_text_have_a_line_of_their_own_on_a_narrow_screen():
+    rows = [Mistake("bad", "good", 0.5, "f.csv:3", values=(("text", "a film that goes on for three hours"),))]
+    page = report.render(content(mistakes=rows))
+    assert '<table class="told">' in page
+    assert '<td class="text"><bdi>a film that' in page
+    assert ".told td.text{flex:1 0 100%" in page
+
+
 def test_writing_leaves_one_whole_file(tmp_path: Path):
     report.write(tmp_path / "report.html", content())
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
@@ -219,6 +227,11 @@ def test_a_loss_that_repeats_another_metric_is_left_out():
     assert "What training makes small; 0 is usually best." not in told
     told = Page(report.render(content(metrics={"loss": 0.32, "accuracy": 0.9, "log_loss": 0.31}))).text
     assert told.index("The share of samples") < told.index("The surprise") < told.index("What training makes small; 0")
+
+
+def test_commands_in_what_is_told_of_the_data_are_code():
+    page = report.render(content(facts=["Read as a series; `--as regress` reads <rows>."]))
+    assert "a series; <code>--as regress</code> reads &lt;rows&gt;." in page
 
 
 def test_the_split_is_told_once():
