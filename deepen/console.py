@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.status import Status
 from rich.table import Table
 
-from deepen.wording import answered, clock, duration, number, safe, visible
+from deepen.wording import answered, clock, duration, epochs, number, rate, safe, visible
 
 if TYPE_CHECKING:
     from deepen.data.dataset import Dataset, Finding
@@ -176,8 +176,8 @@ class Console:
         for count, text in enumerate(prepared.transfer):
             self.say("transfer" if count == 0 else "", safe(text))
         self.say("plan", f"{safe(describe(prepared.device))}, {settled.plan} ({safe(settled.plan_reason)})")
-        epochs = settled.total_steps / prepared.steps_per_epoch
-        length = f"{settled.total_steps:,} steps" if prepared.loader is None else f"{epochs:.3g} epochs"
+        many = settled.total_steps / prepared.steps_per_epoch
+        length = f"{settled.total_steps:,} steps" if prepared.loader is None else epochs(many)
         if prepared.loader is not None:
             length += f", {several(settled.total_steps, 'step')} of {several(prepared.loader.batch_size, 'sample')}"
         known = f" (recipe {prepared.known.name})" if prepared.known else ""
@@ -223,7 +223,7 @@ class Console:
             self.say("best", f"[bold green]{best['metric']} {value}[/] on validation, step {best['step']:,}")
         why = {"early": ", stopped early", "time": ", until the time was up"}.get(result["stopped"], "")
         speed = result["samples_per_second"]
-        pace = f", {speed:,.0f} samples/s" if speed else ""
+        pace = f", {rate(speed)}" if speed else ""
         self.say("time", f"{duration(result['seconds'])} of training{pace}{why}")
         self.say("report", safe(f"{path}/report.html"), whole=True)
         steps = next_steps(run.recipe, task, run.path, sealed=sealed(run))
@@ -340,7 +340,7 @@ class Console:
         pace = self.last_log.speed["steps_per_second"]
         since = time.monotonic() - self._logged_at if self.live is not None else 0.0
         now = min(self.last_log.step + since * pace, float(self.total))
-        samples = f"{pace * self.prepared.batch_size:,.0f} samples/s"
+        samples = rate(pace * self.prepared.batch_size)
         if not pace:
             return now, samples, ""
         left = (self.total - now) / pace

@@ -29,6 +29,16 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
+def rate(samples: float) -> str:
+    """`1,234 samples/s`, `0.25 samples/s`."""
+    return f"{samples:,.0f} samples/s" if samples >= 10 else f"{samples:.2g} samples/s"
+
+
+def epochs(count: float) -> str:
+    """`0.25 epochs`, `12.5 epochs`, `1,157 epochs`."""
+    return f"{count:,.0f} epochs" if count >= 100 else f"{count:.3g} epochs"
+
+
 def duration(seconds: float) -> str:
     """`4.2 s`, `12:34 min`, `3:02:01 h`."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{clock(seconds)} {'min' if seconds < 3600 else 'h'}"

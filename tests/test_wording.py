@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deepen.wording import answered, clock, duration, number, visible
+from deepen.wording import answered, clock, duration, epochs, number, rate, visible
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,8 @@ def test_visible(text: Any, shown: str) -> None:
 def test_numbers() -> None:
     assert [number("accuracy", 0.98765), number("loss", 0.0123456)] == ["98.77 %", "0.01235"]
     assert [clock(0), clock(59.6), clock(754), clock(10_921)] == ["0:00", "1:00", "12:34", "3:02:01"]
+    assert [rate(12_345.6), rate(0.254), rate(0)] == ["12,346 samples/s", "0.25 samples/s", "0 samples/s"]
+    assert [epochs(0.2567), epochs(12.53), epochs(1157.4)] == ["0.257 epochs", "12.5 epochs", "1,157 epochs"]
     assert [duration(4.21), duration(754), duration(10_921)] == ["4.2 s", "12:34 min", "3:02:01 h"]
 
 

@@ -17,6 +17,7 @@ ABOUT = About(
     citation="T. Almeida, J. Hidalgo, A. Yamakami: Contributions to the study of SMS spam filtering. DocEng 2011.",
     homepage="https://archive.ics.uci.edu/dataset/228/sms+spam+collection",
 )
+SOURCE = "https://github.com/justmarkham/pycon-2016-tutorial (in each line ham or spam, a tab, and the message)"
 CLASSES = ("ham", "spam")
 
 
@@ -30,7 +31,7 @@ class Config(texts.Config):
 
 def load(source: str, options: Data, seed: int) -> Dataset:
     """The messages, split at random with the same share of spam in each part."""
-    path = text_sets.find("sms_spam", "sms.tsv", ABOUT.homepage)
+    path = text_sets.find("sms_spam", "sms.tsv", SOURCE)
     found = []
     for number, line in enumerate(text_sets.lines(path), 1):
         label, tab, text = line.partition("\t")

@@ -14,6 +14,7 @@ ABOUT = About(
     citation="R. Socher et al.: Recursive deep models for semantic compositionality over a sentiment treebank. EMNLP 2013.",
     homepage="https://nlp.stanford.edu/sentiment/",
 )
+SOURCE = "https://github.com/clairett/pytorch-sentiment-classification (in each line a sentence, a tab, and 0 or 1)"
 Config = texts.Config
 FILES = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 CLASSES = ("negative", "positive")
@@ -21,7 +22,7 @@ CLASSES = ("negative", "positive")
 
 def load(source: str, options: Data, seed: int) -> Dataset:
     """6,920 sentences to train, 872 to validate, 1,821 sealed."""
-    paths = {part: text_sets.find("sst2", name, ABOUT.homepage) for part, name in FILES.items()}
+    paths = {part: text_sets.find("sst2", name, SOURCE) for part, name in FILES.items()}
     found = []
     for part, path in paths.items():
         for number, line in enumerate(text_sets.lines(path), 1):

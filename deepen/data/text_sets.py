@@ -15,14 +15,14 @@ from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
 
 
-def find(folder: str, name: str, homepage: str) -> Path:
-    """The file of a set, in the data folder. Raises `Problem` where it is not there."""
+def find(folder: str, name: str, source: str) -> Path:
+    """The file of a set, in the data folder. Raises `Problem` where it is not there; `source` says where it is had from."""
     for place in (f"text/{folder}", folder):
         if found := places.find(place, (name,)):
             return found
     raise Problem(
         f"{name} is not here: it was looked for in {places.homes(f'text/{folder}')[0]}. Set DEEPEN_DATA to the folder that holds "
-        f"text/{folder}/{name}, or get it from {homepage}."
+        f"text/{folder}/{name}, or get it from {source}."
     )
 
 

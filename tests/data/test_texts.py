@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deepen.data import prose, python_library, sentences, text_folder, text_table, texts, tokenizer
+from deepen.data import prose, python_library, sentences, sms_spam, sst2, text_folder, text_table, texts, tokenizer
 from deepen.errors import Misuse, Problem
 from deepen.registry import find
 from deepen.sources import find_source, without_pictures
@@ -195,11 +195,23 @@ def test_published_texts_are_as_published() -> None:
         dataset = find("data", name).load().load(name, texts.Config(), 0)
         assert dataset.test is not None
         assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == size
-    sst2 = find("data", "sst2").load().load("sst2", texts.Config(), 0)
-    assert (len(sst2.train), len(sst2.validation), len(sst2.test)) == (6920, 872, 1821)
+    stanford = find("data", "sst2").load().load("sst2", texts.Config(), 0)
+    assert (len(stanford.train), len(stanford.validation), len(stanford.test)) == (6920, 872, 1821)
     plays = find("data", "shakespeare").load().load("shakespeare", prose.Config(), 0)
     assert plays.spec.input.vocabulary - len(tokenizer.SPECIAL) == 65
     assert len(plays.train.flat) + len(plays.validation.flat) == 1_115_394
     assert find_source(f"{os.environ['DEEPEN_DATA']}/text/zh_waimai/waimai_10k.csv")[0].name == "text-table"
     for other in ("titanic.csv", "iris.csv", "california_housing.csv", "adult-train.csv.gz"):
         assert find_source(f"{os.environ['DEEPEN_DATA']}/tabular/{other}")[0].name == "tables", other
+
+
+@pytest.mark.parametrize(
+    ("module", "told"), [(sst2, "a sentence, a tab, and 0 or 1"), (sms_spam, "ham or spam, a tab")]
+)
+def test_a_set_that_is_not_here_says_where_it_is_had_from(
+    module: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPEN_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(Problem, match=rf"\.tsv is not here: .* or get it from https://github\.com/.*{told}"):
+        module.load("", module.Config(), seed=0)
