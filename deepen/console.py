@@ -256,6 +256,13 @@ class Console:
             file=sys.stderr,
         )
 
+    def unknown(self, tokens: int, read: int) -> None:
+        """That a prompt has what the training texts never had."""
+        print(
+            f"{tokens:,} of the {read:,} tokens of the prompt were never learnt: the model reads each as 'unknown'",
+            file=sys.stderr,
+        )
+
     def wrote(self, tokens: int, seconds: float, speed: float) -> None:
         """How fast a text was written: beside it, so that who keeps what was written keeps that alone."""
         said = f"{tokens:,} tokens in {seconds:.1f} s, {speed:,.0f} a second: what was read is kept (key/value cache)"

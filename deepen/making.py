@@ -9,6 +9,7 @@ from typing import Any
 
 from deepen.console import Console
 from deepen.data.sentences import TextPreprocess
+from deepen.data.tokenizer import UNKNOWN
 from deepen.deploy.model import Model
 from deepen.errors import Misuse
 from deepen.inputs import given
@@ -51,7 +52,8 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
     if not isinstance(model.task, Writes):
         options = " ".join(f"--{name.replace('_', '-')}" for name, value in asked.items() if value is not None)
         raise Misuse(
-            f"{options} is for models that write, and this one is for '{model.facts['task']['name']}': leave it out."
+            f"{options} is for models that continue texts, and this one is for '{model.facts['task']['name']}': ask it with "
+            "`deepen predict`, or leave it out where it draws."
         )
     if words:
         raise Misuse(f"'{words[0]}' was not expected: this model continues the text that --prompt gives.")
@@ -60,9 +62,11 @@ def write(console: Console, model: Model, words: Sequence[str], seed: int, asked
     writing = _checked(Writing(**{"temperature": TEMPERATURE, "seed": seed} | chosen))
     reading = model.preprocess
     assert isinstance(reading, TextPreprocess)
-    long, room = len(reading.tokenizer.encode([prompt])[0]), reading.length - len(reading.frame[0])
-    if long > room:
-        console.forgot(long, room)
+    read, room = reading.tokenizer.encode([prompt])[0], reading.length - len(reading.frame[0])
+    if len(read) > room:
+        console.forgot(len(read), room)
+    if unknown := int((read == UNKNOWN).sum()):
+        console.unknown(unknown, len(read))
     started, pieces, tokens = time.perf_counter(), [], 0
     console.part(prompt)
     writes = model.task.write(model.module, model.preprocess, prompt, writing)

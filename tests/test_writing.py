@@ -49,6 +49,13 @@ def test_a_text_goes_on(run: Run, call: Any) -> None:
     assert "t" not in stopped.json["text"]
 
 
+def test_signs_that_were_never_learnt_are_told(run: Run, call: Any) -> None:
+    shown = call("generate", str(run.path), "--prompt", "the 猫 sat", "--tokens", "5")
+    assert shown.code == 0
+    assert "1 of the 9 tokens of the prompt were never learnt" in shown.err
+    assert "never learnt" not in call("generate", str(run.path), "--prompt", "the cat", "--tokens", "5").err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
