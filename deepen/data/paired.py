@@ -15,6 +15,7 @@ from deepen.data.preprocess import Preprocess
 from deepen.data.ragged import Ragged, string
 from deepen.data.sentences import TextPreprocess
 from deepen.data.splits import split
+from deepen.data.text_settings import TableData
 from deepen.data.tokenizer import END, UNKNOWN, Characters, Pieces
 from deepen.errors import Misuse, Problem
 from deepen.recipe import Data
@@ -36,7 +37,7 @@ NAMED = 3
 
 
 @dataclass
-class Config(Data):
+class Config(TableData):
     """How pairs of texts are read."""
 
     source: str | None = None
@@ -51,12 +52,6 @@ class Config(Data):
     """Most different tokens of each language. Default: 4,000 pieces, 30,000 words, 8,192 characters."""
     length: int | None = None
     """Tokens of a text that are kept. Default: those of the longest training text, up to 256."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. gbk or latin-1. Default: UTF-8, UTF-16 with its mark, or GBK where it plainly is."""
-    header: bool | None = None
-    """Whether the first row of a table names the columns. Default: decided from the file."""
-    delimiter: str | None = None
-    """What stands between two cells. Default: comma, semicolon, tab or bar, decided from the file."""
     missing: tuple[str, ...] = ()
     """Further texts that mean a missing text in a table, beside the empty cell."""
 
@@ -142,10 +137,10 @@ def build(
     endless = [number for number, pair in enumerate(pairs) if max(map(len, pair)) > MOST_CHARACTERS]
     findings = list(findings)
     if empty:
-        text = f"{len(empty):,} of {len(pairs):,} pairs have {EMPTY}: they are left out{_named(empty, origins)}."
+        text = f"{len(empty):,} of {len(pairs):,} pairs {_left_out(empty, EMPTY)}{_named(empty, origins)}."
         findings.append(Finding("warning", "empty-texts", text, "Fill them, or remove both of their lines."))
     if endless:
-        text = f"{len(endless):,} of {len(pairs):,} pairs have {ENDLESS}: they are left out{_named(endless, origins)}."
+        text = f"{len(endless):,} of {len(pairs):,} pairs {_left_out(endless, ENDLESS)}{_named(endless, origins)}."
         findings.append(Finding("warning", "endless-texts", text, "Cut them into sentences, on both sides alike."))
     kept = np.setdiff1d(np.arange(len(pairs)), [*empty, *endless]).astype(np.int64)
     if not len(kept):
@@ -202,6 +197,10 @@ def build(
         findings=findings,
         testing=testing,
     )
+
+
+def _left_out(rows: Sequence[int], what: str) -> str:
+    return f"has {what}: it is left out" if len(rows) == 1 else f"have {what}: they are left out"
 
 
 def _named(rows: Sequence[int], origins: Sequence[str]) -> str:

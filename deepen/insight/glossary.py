@@ -214,11 +214,11 @@ def headline(
         said = (
             f"Names {percent(score['accuracy'])} of the tokens that {'are hidden' if output.hidden else 'come next'}, "
         )
-        said += f"torn between {number(score['perplexity'], 3)} of them on average"
+        said += f"as unsure as a guess among {number(score['perplexity'], 3)}"
         if "accuracy" not in base or "perplexity" not in base:
             return f"{said}."
         return (
-            f"{said}; who knows only how common each is names {percent(base['accuracy'])}, torn between "
+            f"{said}; who knows only how common each is names {percent(base['accuracy'])} and guesses among "
             f"{number(base['perplexity'], 3)}."
         )
     if isinstance(output, Labels) and "accuracy" in score:

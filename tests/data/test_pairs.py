@@ -101,7 +101,7 @@ def test_pairs_with_an_endless_side_are_left_out_and_named(tmp_path: Path) -> No
     dataset = pairs.load(source, config(), 0)
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test or ()) == 40
     assert [finding.subject for finding in dataset.findings] == ["endless-texts"]
-    assert "10,000 characters: they are left out (train.zh:21)" in dataset.findings[0].text
+    assert "10,000 characters: it is left out (train.zh:21)" in dataset.findings[0].text
 
 
 @pytest.mark.parametrize(("de", "en", "why"), [("", "", "no line"), ("\n\n", "x\ny\n", "2 with an empty side")])
