@@ -21,7 +21,8 @@ from deepen.errors import Misuse, Problem, did_you_mean
 FORMATS = (".parquet", ".jsonl", ".csv", ".tsv")
 """Where the same split is there in several formats, the first of these is read."""
 SPLIT_NAMES = SPLITS | {"eval": "test", "evaluation": "test"}
-PART = re.compile(r"(.*)-\d+-of-(\d{1,5})(\..*)")
+PART = re.compile(r"(.*-)(\d+)-of-(\d{1,5})(?:-[0-9a-f]+)?(\..*)")
+"""Head, number, count and ending of a part's name; the hub once put a sum of the content before the ending."""
 DEFAULTS = ("default", "main", "plain_text")
 
 
@@ -44,12 +45,12 @@ def choose(names: Sequence[str], about: Mapping[str, Any], subset: str | None) -
     configured = _configured(about)
     if configured:
         found: dict[str, list[str]] = {}
-        whole = True
-        for split, patterns in configured[_one(list(configured), subset, _default(about))].items():
+        whole, wanted = True, configured[_one(list(configured), subset, _default(about))]
+        for split, patterns in wanted.items():
             fitting = [name for name in readable if any(_fits(name, pattern) for pattern in patterns)]
             whole = whole and bool(fitting)
             found.setdefault(split, []).extend(fitting)
-        return _by_split(found, whole)
+        return _by_split(found, whole, [pattern for patterns in wanted.values() for pattern in patterns])
     by_folder: dict[str, list[str]] = {}
     for name in readable:
         by_folder.setdefault(_folder(name), []).append(name)
@@ -65,7 +66,7 @@ def choose(names: Sequence[str], about: Mapping[str, Any], subset: str | None) -
             for name in alike:
                 named.setdefault(split_of(name) or "train", []).append(name)
             if "train" in named:
-                return _by_split(named, True)
+                return _by_split(named, True, ["**"])
     return Chosen({})
 
 
@@ -84,8 +85,8 @@ def _folder(name: str) -> str:
     return "/".join(parts)
 
 
-def _by_split(found: Mapping[str, Sequence[str]], whole: bool) -> Chosen:
-    """What the hub calls splits, as ours."""
+def _by_split(found: Mapping[str, Sequence[str]], whole: bool, wanted: Sequence[str]) -> Chosen:
+    """What the hub calls splits, as ours. Only parts that a pattern of `wanted` means can be missing."""
     files: dict[str, list[str]] = {}
     left_out = []
     for split, names in found.items():
@@ -94,16 +95,22 @@ def _by_split(found: Mapping[str, Sequence[str]], whole: bool) -> Chosen:
             left_out.append(split)
         else:
             files[ours] = files.get(ours, []) + sorted(names)
-    gone = sorted(_missing({name for names in files.values() for name in names}))
+    parts = _missing({name for names in files.values() for name in names})
+    gone = sorted(part for part in parts if any(_fits(part, pattern) for pattern in wanted))
     return Chosen({split: names for split, names in files.items() if names}, left_out, whole and not gone, gone)
 
 
 def _missing(names: Collection[str]) -> Iterator[str]:
-    for head, count, tail in {form.groups() for name in names if (form := PART.fullmatch(name))}:
-        for number in range(int(count)):
-            part = f"{head}-{number:0{len(count)}}-of-{count}{tail}"
-            if part not in names:
-                yield part
+    """Parts that the names of others count. Some count from 0, others from 1, with and without zeros in front."""
+    numbers: dict[tuple[str, str, str], set[str]] = {}
+    for name in names:
+        if form := PART.fullmatch(name):
+            head, number, count, tail = form.groups()
+            numbers.setdefault((head, count, tail), set()).add(number)
+    for (head, count, tail), there in numbers.items():
+        first, width = int(int(count) in map(int, there)), min(map(len, there))
+        for number in sorted(set(range(first, first + int(count))) - set(map(int, there))):
+            yield f"{head}{number:0{width}}-of-{count}{tail}"
 
 
 def _one(known: Sequence[str], wanted: str | None, default: str | None) -> str:

@@ -148,6 +148,32 @@ def test_parts_that_others_count_are_missed(tmp_path: Path, monkeypatch: pytest.
         read(snapshot)
 
 
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["train-00000-of-00002.csv"], ["train-00001-of-00002.csv"]),
+        (["train-00001-of-00002.csv", "train-00002-of-00002.csv"], []),
+        (["train-00002-of-00002.csv"], ["train-00001-of-00002.csv"]),
+        ([f"train-{part}-of-12.csv" for part in range(12) if part != 10], ["train-10-of-12.csv"]),
+        (["train-00000-of-1.csv"], []),
+        (["train-00000-of-00002-0a1b.csv", "train-00001-of-00002-c2d3.csv"], []),
+        (["train-00000-of-00002-0a1b.csv"], ["train-00001-of-00002.csv"]),
+    ],
+)
+def test_parts_are_counted_in_several_ways(names: list[str], missing: list[str]) -> None:
+    chosen = file_splits.choose(names, {}, None)
+    assert list(chosen.missing) == missing
+    assert chosen.whole == (not missing)
+
+
+def test_a_readme_may_name_one_part_of_several() -> None:
+    part = "data/train-00000-of-00002.csv"
+    for path, missing in ((part, []), ("data/train-*", ["data/train-00001-of-00002.csv"])):
+        about = {"configs": [{"config_name": "a", "data_files": [{"split": "train", "path": path}]}]}
+        chosen = file_splits.choose([part], about, None)
+        assert (list(chosen.missing), chosen.whole) == (missing, not missing)
+
+
 def test_the_mirror_and_the_token_are_heeded(
     server: Server,
     reviews: Path,
