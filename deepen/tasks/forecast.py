@@ -87,6 +87,10 @@ class Forecast(Supervised, Answers, Weighted, Rivalled):
         each = self._criterion(model(batch["input"]).float(), batch["target"].nan_to_num())
         return (each * known).sum() / known.sum(), {}
 
+    def counted(self, batch: Batch) -> float:
+        """Values that are known."""
+        return float(batch["target"].isfinite().sum())
+
     def _criterion(self, answer: Tensor, target: Tensor) -> Tensor:
         if self.config.loss == "mse":
             return functional.mse_loss(answer, target, reduction="none")

@@ -101,12 +101,20 @@ class Masked(Supervised, Reads, Weighted):
         hits = (logits.detach().argmax(1) == truth[asked]).sum(dtype=torch.float32)
         return each / count, {"accuracy": hits / count}
 
+    def counted(self, batch: Batch) -> float:
+        """Places that are asked for: texts differ in length."""
+        return float(self.wanted(batch["input"])[1].sum())
+
+    def wanted(self, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """The places of texts [B, L] that can be asked for, bool [B, L], and how many of each are, int64 [B, 1]."""
+        askable = truth >= len(SPECIAL)  # no padding, nothing unknown, no beginning and end
+        count = askable.sum(1, keepdim=True)
+        return askable, (count * self.config.share).round().long().clamp(min=1).minimum(count)
+
     def masking(self, truth: Tensor, draws: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
         """Which places are asked for, bool [B, L], and what the model sees instead of `truth` [B, L]. `draws` [2, B, L] are from
         0 to 1: the lowest of the first decide which places, the second what becomes of each; `others` are tokens."""
-        askable = truth >= len(SPECIAL)  # no padding, nothing unknown, no beginning and end
-        count = askable.sum(1, keepdim=True)
-        wanted = (count * self.config.share).round().long().clamp(min=1).minimum(count)
+        askable, wanted = self.wanted(truth)
         # Stable, so that of equal draws the same one comes first, whatever fills the text up.
         rank = draws[0].masked_fill(~askable, 2.0).argsort(dim=1, stable=True).argsort(dim=1)
         asked = rank < wanted

@@ -72,6 +72,17 @@ def test_losses_are_means_over_what_is_known(loss: str) -> None:
     assert not answer.grad[~known].any()
 
 
+def test_the_loss_of_a_batch_is_the_weighted_sum_of_its_pieces() -> None:
+    """What accumulation relies on: where a series has gaps, less is known of some windows."""
+    whole, answer, found = batch(), torch.randn(40, 5, 2), 0.0
+    whole["target"][:8, 1:] = torch.nan
+    for part in (slice(0, 8), slice(8, None)):
+        piece = {name: rows[part] for name, rows in whole.items()}
+        loss, _ = task().loss(Fixed(answer[part]), piece)
+        found += task().counted(piece) / task().counted(whole) * float(loss)
+    assert found == pytest.approx(float(task().loss(Fixed(answer), whole)[0]), rel=1e-5)
+
+
 def test_who_knows_next_to_nothing() -> None:
     some, doing = batch(unknown=False), task()
     rows = doing.score(Fixed(torch.zeros(40, 5, 2)), some)

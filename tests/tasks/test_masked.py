@@ -117,6 +117,15 @@ def test_loss_is_that_of_the_hidden_places_alone() -> None:
     assert task.loss(net, batch)[0].item() != loss.item(), "places are drawn anew"
 
 
+def test_pieces_of_a_batch_weigh_as_much_as_what_they_hide() -> None:
+    """What accumulation relies on: texts differ in length."""
+    task, batch = studied(share=0.4), ROWS.between(0, 12)
+    asked, _ = task.masking(batch["input"], *fixed(batch["input"], FITTED.vocabulary))
+    for row, many in enumerate(asked.sum(1).tolist()):
+        assert task.counted({"input": batch["input"][row : row + 1]}) == many
+    assert task.counted(batch) == asked.sum()
+
+
 def test_a_batch_without_anything_to_ask_for_teaches_nothing() -> None:
     loss, _ = studied().loss(model(), {"input": torch.ones(2, 3, dtype=torch.int64)})
     assert loss.item() == 0
