@@ -73,12 +73,13 @@ def told(dataset: Dataset, model: nn.Module) -> dict[str, str]:
     lengths = (stored != PAD).sum(1)
     for row in sorted((lengths - GOOD).abs().argsort(stable=True)[:READ].tolist()):
         tokens = stored[row : row + 1, : max(1, int(lengths[row]))]
-        whole = weights_in(model, tokens)
-        if whole and len(whole) == 1 and whole[0].shape[:2] == (1, 1):
-            read.append((words_of(preprocess, tokens[0]), whole[0][0, 0]))
-        elif whole:
-            some = tokens[:, :MOST]  # read alone: what a place may look at is then all to be seen
-            maps.append((words_of(preprocess, some[0]), weights_in(model, some), tokens.shape[1]))
+        some = tokens[:, :MOST]  # read alone: what a place may look at is then all to be seen
+        seen = weights_in(model, some)
+        if len(seen) == 1 and seen[0].shape[:2] == (1, 1):
+            (whole,) = weights_in(model, tokens)
+            read.append((words_of(preprocess, tokens[0]), whole[0, 0]))
+        elif seen:
+            maps.append((words_of(preprocess, some[0]), seen, tokens.shape[1]))
     if maps:  # where every place looks; a text of one token is as if it were looked at as a whole
         return {"attention": mapped(maps[:TEXTS])}
     return {"attention": highlighted(read)} if read else {}

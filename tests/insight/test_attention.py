@@ -122,6 +122,21 @@ def test_of_a_long_text_it_is_said_what_is_shown() -> None:
     assert not [text for text in short if text.startswith("the first")]
 
 
+def test_a_long_text_is_not_read_whole_where_each_place_looks_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand tokens all heads together would hold a gigabyte of weights, of which next to nothing is shown."""
+    read: list[int] = []
+    weights_in = attention.weights_in
+
+    def counting(model: nn.Module, tokens: torch.Tensor) -> list[Any]:
+        read.append(tokens.shape[1])
+        return weights_in(model, tokens)
+
+    monkeypatch.setattr(attention, "weights_in", counting)
+    data = long_texts(200)
+    attention.told(data, model("transformer", data.spec, layers=2))
+    assert set(read) == {attention.MOST}
+
+
 def test_of_a_long_text_that_is_pooled_the_part_that_counts_is_shown() -> None:
     weights = np.full(400, 1e-4)
     weights[[290, 300, 310]] = 0.3
