@@ -152,8 +152,9 @@ def _ordered(source: str, table: RawTable, time: str, moments: clocks.Moments) -
     if len(same):
         first, second = (int(order[same[0] + more]) for more in (0, 1))
         if clocks.put_back(moments):
+            are = "1 moment of '{}' is" if len(same) == 1 else f"{len(same):,} moments of '{{}}' are"
             text = (
-                f"{len(same):,} moments of '{time}' are there twice, as where clocks are put back in autumn "
+                f"{are.format(time)} there twice, as where clocks are put back in autumn "
                 f"(first {table.columns[time][first]}, in lines {table.lines[first]} and {table.lines[second]}): the mean of "
                 "both is taken."
             )

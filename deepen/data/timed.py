@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,7 +45,7 @@ def timed(table: RawTable) -> Timed | None:
         return None
     if others := [one for one in columns if one != name]:
         why = f"'{others[0]}' holds times as well"
-        return Timed(name, None, why, f"`--as forecast data.time={name}` reads them as a series")
+        return Timed(name, None, why, f"`--as forecast {_by(name)}` reads them as a series")
     others = [one for one, cells in table.columns.items() if one != name and not all(map(is_missing, cells))]
     if words := [one for one in others if not is_number(table.columns[one])]:
         return Timed(
@@ -72,9 +73,12 @@ def noticed(table: RawTable) -> list[Finding]:
     )
     if found.why:
         text += f" They are not read as a series, since {found.why}."
-    return [
-        Finding("warning", "time-order", text, f"data.time={found.column} tests on the newest rows; {found.forced}.")
-    ]
+    return [Finding("warning", "time-order", text, f"{_by(found.column)} tests on the newest rows; {found.forced}.")]
+
+
+def _by(column: str) -> str:
+    """The setting that names a column of times, as it is typed."""
+    return shlex.quote(f"data.time={column}")
 
 
 def is_time(cells: Sequence[Any]) -> bool:

@@ -214,7 +214,7 @@ def test_an_hour_that_clocks_are_put_back_by_is_averaged_and_named(tmp_path: Pat
     first = 171 * twice - twice  # 2 o'clock of the 27th, the 170th hour, and again an hour later
     assert rows[first][:16] == rows[first + twice][:16] == "2024-10-27 02:00"
     said = told(dataset)["doubled-moments"]
-    assert f"{twice} moments of 'time' are there twice" in said
+    assert ("1 moment of 'time' is" if twice == 1 else f"{twice} moments of 'time' are") + " there twice" in said
     assert f"(first 2024-10-27 02:00, in lines {first + 2} and {first + twice + 2})" in said
     assert isinstance(dataset.train, Windows)
     assert isinstance(dataset.spec.output, Horizon)
@@ -268,6 +268,16 @@ def test_what_is_almost_a_series_and_split_at_random_is_told_so(
     assert mend in finding.mend
     by_time = tables.load(source, tables.Config(time="time", **settings), 0)
     assert "time-order" not in told(by_time)
+
+
+def test_a_column_whose_name_has_blanks_is_told_as_it_is_typed(tmp_path: Path) -> None:
+    source = table(tmp_path, *(f"{row},{row[:10]}" for row in days(40)), head="Date Time,load,sold on")
+    (finding,) = (
+        one
+        for one in tables.load(source, tables.Config(target="load", answer="number"), 0).findings
+        if one.subject == "time-order"
+    )
+    assert finding.mend.count("'data.time=Date Time'") == 2
 
 
 def test_a_series_that_is_read_as_rows_is_told_so_and_other_tables_are_not(tmp_path: Path) -> None:
