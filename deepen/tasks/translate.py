@@ -25,6 +25,7 @@ from deepen.tasks.base import Batch, Goal, Reads, Rows, Supervised
 from deepen.tasks.measures import Weighted, mean, once
 from deepen.tasks.search import write
 from deepen.tasks.smoothed import cross_entropy
+from deepen.tasks.unigram import surprise
 
 SUMMARY = "answers a text with a text, such as its translation"
 
@@ -90,11 +91,7 @@ class Translate(Supervised, Weighted, Reads):
     def study(self, train: Columns, preprocess: Preprocess) -> None:
         assert isinstance(preprocess, PairPreprocess)
         self._preprocess = preprocess
-        counts = torch.ones(self.vocabulary, dtype=torch.float64)  # each is imagined once more: none is impossible
-        for start in range(0, len(train), 4096):
-            asked = train.between(start, start + 4096)["target"].cpu()
-            counts += torch.bincount(asked[asked != PAD], minlength=self.vocabulary)
-        self._surprise = -(counts / counts.sum()).log().float()
+        self._surprise = surprise(train, "target", self.vocabulary)
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         target = batch["target"]
