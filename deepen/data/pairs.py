@@ -81,7 +81,14 @@ def _alone(folder: Path) -> bool:
     """Whether a folder holds nothing but files that are named by a language, as train.de is: then what is wrong with them is
     told, and not that nothing can be read."""
     files = [file for file in folder.iterdir() if not file.name.startswith(".")]
-    return bool(files) and all(_named(file.name) and file.is_file() and file.suffix != ".txt" for file in files)
+    named = bool(files) and all(_named(file.name) and file.is_file() and file.suffix != ".txt" for file in files)
+    return named and not any(_is_binary(file) for file in files)
+
+
+def _is_binary(file: Path) -> bool:
+    """Whether a file that is not packed is no text by its first bytes: weights may end in .pt, libraries in .so."""
+    with file.open("rb") as raw:
+        return file.suffix != ".gz" and b"\0" in raw.read(1024)
 
 
 def _are_sentences(names: Iterable[str]) -> bool:

@@ -51,6 +51,13 @@ def test_other_folders_of_texts_are_not(tmp_path: Path) -> None:
     assert find_source(lay(tmp_path / "one", notes_txt=lines("a"), de_txt=lines("b")))[0].name == "prose"
 
 
+def test_weights_whose_ending_is_a_language_are_no_texts(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04\0\0weights")
+    assert pairs.recognise(str(tmp_path)) is None
+    (tmp_path / "model.pt").write_text("um texto\n", encoding="utf-8")
+    assert pairs.recognise(str(tmp_path)) is not None
+
+
 def test_packed_files_and_their_parts(tmp_path: Path) -> None:
     for part, count in (("train", 60), ("dev", 9), ("test_2016", 7), ("test_2017", 8)):
         for side in ("de", "en", "fr"):
