@@ -55,7 +55,7 @@ def encoding_of(path: str, asked: str | None) -> tuple[str, list[str]]:
             if head.startswith(mark):
                 return name, [f"Read as {name.removesuffix('-sig').upper()}, by the mark at its start."]
         decoder = codecs.getincrementaldecoder("utf-8")()
-        chunk, sample, plain, line = head, b"", True, 1
+        chunk, sample, plain, line = head + raw.read(1 << 20), b"", True, 1
         try:
             while chunk:
                 sample, plain = chunk, plain and chunk.isascii()

@@ -12,6 +12,7 @@ import pytest
 
 import deepen
 from deepen.data import prose, running, text_folder, text_table, texts
+from deepen.data.text_file import encoding_of
 from deepen.errors import Misuse, Problem
 from deepen.tasks.base import Writes, Writing
 
@@ -272,3 +273,17 @@ def test_halves_of_characters_in_names_of_classes_and_columns(tmp_path: Path) ->
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     run = learn(path, tmp_path, model="bag")
     assert run.load().predict(["a fine film"])[0]["category"] in ("y\ufffd", "😀")
+
+
+def test_the_first_four_bytes_tell_of_an_encoding_as_well(tmp_path: Path) -> None:
+    """Beside being what marks are looked for in: a character may lie across their end, and a NUL in them."""
+    path = tmp_path / "a.txt"
+    for before in ("", "a", "ab", "abc"):
+        path.write_bytes(f"{before}你好世界今天天气很好".encode("gbk"))
+        assert encoding_of(str(path), None)[0] == "gb18030", before
+    path.write_bytes(b"a\0b\0\xe9\0")
+    with pytest.raises(Problem, match="holds a NUL byte"):
+        encoding_of(str(path), None)
+    path.write_bytes(b"a\0bc\xe9")
+    with pytest.raises(Problem, match="holds a NUL byte"):
+        encoding_of(str(path), None)
