@@ -41,8 +41,8 @@ class Config(series.Config):
 
 def load(source: str, options: Data, seed: int) -> Dataset:
     """12 months to train, 4 to validate, 4 to test, as Informer and all after it split them. Raises `Problem` where it lacks."""
-    for option in ("time", "header", "delimiter"):
-        if getattr(options, option) is not None:
+    for option in ("time", "header", "delimiter", "encoding", "missing"):
+        if getattr(options, option) not in (None, ()):
             raise Misuse(f"data.{option} cannot be set for etth1, whose columns are fixed.")
     standard("etth1", options)
     path = next(filter(None, (places.find(folder, ("ETTh1.csv",)) for folder in ("ett", "etth1"))), None)

@@ -66,6 +66,9 @@ def build(
     config = options if isinstance(options, Config) else Config(**vars(options))
     if config.length is not None and config.length < 2:
         raise Misuse(f"data.length={config.length} is not usable: expected 2 or more.")
+    for key in ("group", "time", "target"):
+        if getattr(config, key) is not None:
+            raise Misuse(f"data.{key} names a column of a table, and words with labels are none: leave it out.")
     sentences, rewritten = _begun(sentences)
     counts = Counter(label for one in sentences for label in one.labels if label)
     names = tuple(sorted(counts, key=_order if chunks.chunked(list(counts)) else str))

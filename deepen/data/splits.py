@@ -99,6 +99,9 @@ def _check_options(options: Data, groups: np.ndarray | None, times: np.ndarray |
         )
     if options.limit is not None and options.limit < 1:
         raise Misuse(f"data.limit={options.limit} is out of range: expected 1 or more training samples.")
+    for name, found in (("group", groups), ("time", times)):
+        if getattr(options, name) is not None and found is None:
+            raise Misuse(f"data.{name} names a column to split by, and this data has none: leave it out.")
     if groups is not None and times is not None:
         raise Misuse("data.group and data.time cannot be used together: name one of them.")
 

@@ -132,8 +132,8 @@ def build(
         seed,
         given=None if given is None else given[kept],
         labels=values if names is not None else None,
-        groups=_column(columns, config.group, "group"),
-        times=_times(columns, config.time),
+        groups=column_of(columns, config.group, "group"),
+        times=times_of(columns, config.time),
         names=names,
     )
     bins = _bins(len(parts["train"]), len(features)) if config.bins is None else config.bins
@@ -224,7 +224,7 @@ def _pick(cells: Sequence[Any], rows: np.ndarray) -> list[Any]:
     return [cells[row] for row in rows.tolist()]
 
 
-def _column(columns: dict[str, list[Any]], name: str | None, option: str) -> np.ndarray | None:
+def column_of(columns: dict[str, list[Any]], name: str | None, option: str) -> np.ndarray | None:
     """The cells of the column that an option names, as texts."""
     if name is None:
         return None
@@ -239,9 +239,9 @@ def _column(columns: dict[str, list[Any]], name: str | None, option: str) -> np.
     return np.array([str(cell).strip() for cell in columns[name]])
 
 
-def _times(columns: dict[str, list[Any]], name: str | None) -> np.ndarray | None:
+def times_of(columns: dict[str, list[Any]], name: str | None) -> np.ndarray | None:
     """The moments of the column that data.time names."""
-    if _column(columns, name, "time") is None:
+    if column_of(columns, name, "time") is None:
         return None
     assert name is not None
     values, wrong = numbers(columns[name])

@@ -43,8 +43,8 @@ def build(
     facts: Sequence[str] = (),
 ) -> Dataset:
     """A set from (text, class, split or "", origin) of each sample."""
-    for option in ("target", "test", "text", "header", "delimiter", "answer"):
-        if getattr(options, option) is not None:
+    for option in ("target", "test", "text", "header", "delimiter", "answer", "encoding", "missing"):
+        if getattr(options, option) not in (None, ()):
             raise Misuse(f"data.{option} cannot be set for {name}, whose texts, classes and splits are fixed.")
     digest = hashlib.sha256()
     for path in files:

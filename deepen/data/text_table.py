@@ -14,7 +14,7 @@ from deepen.data.dataset import Dataset
 from deepen.data.detect import notation_of
 from deepen.data.reading import ENDINGS, SAMPLE, RawTable, ending, peek_table
 from deepen.data.splits import BY_SETTING
-from deepen.data.tables import joined, open_table
+from deepen.data.tables import column_of, joined, open_table, times_of
 from deepen.errors import Misuse, Problem, did_you_mean
 from deepen.recipe import Data
 
@@ -82,7 +82,7 @@ def from_table(
 ) -> Dataset:
     """A data set from a table that was read at `source`. `given` is the split of each row, where the data brings one."""
     column = _texts_of(table, config)
-    others = [name for name in table.columns if name != column]
+    others = [name for name in table.columns if name not in (column, config.group, config.time)]
     answer, target, why, findings = None, "", ["No other column says anything of them."], []
     kept = np.arange(len(table.lines))
     if config.target is not None and not others:
@@ -97,9 +97,10 @@ def from_table(
         if dropped := len(cells) - len(kept):
             findings.append(answers.left_out(target, dropped))
         answer.values = answer.values[kept]
+    columns = {name: [cells[row] for row in kept.tolist()] for name, cells in table.columns.items()}
     dataset = texts.build(
         name,
-        [table.columns[column][row] or "" for row in kept.tolist()],
+        [text or "" for text in columns[column]],
         answer,
         target,
         config,
@@ -108,6 +109,8 @@ def from_table(
         origins=[table.origin(row) for row in kept.tolist()],
         column=column,
         given=None if given is None else given[kept],
+        groups=column_of(columns, config.group, "group"),
+        times=times_of(columns, config.time),
         facts=[*facts, *table.facts, f"The texts stand in '{column}'.", *why],
         bad=table.bad,
         testing=testing,

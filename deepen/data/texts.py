@@ -66,12 +66,15 @@ def build(
     column: str = "",
     whole: bool = False,
     given: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    times: np.ndarray | None = None,
     facts: Sequence[str] = (),
     bad: Sequence[Bad] = (),
     testing: str = "",
 ) -> Dataset:
     """A data set of texts, each with its answer to what `target` asks; None where nothing is asked. `given` is the split of each
-    text, where the data brings one; `whole` says that a file holds one text."""
+    text, where the data brings one; `groups` and `times` are what data.group and data.time name; `whole` says that a file holds
+    one text."""
     config = options if isinstance(options, Config) else Config(**vars(options))
     if config.length is not None and config.length < 1:
         raise Misuse(f"data.length={config.length} is not usable: expected 1 or more.")
@@ -82,6 +85,8 @@ def build(
         seed,
         given=given,
         labels=values if names is not None else None,
+        groups=groups,
+        times=times,
         names=names,
         testing=testing,
     )

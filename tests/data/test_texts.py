@@ -215,3 +215,33 @@ def test_a_set_that_is_not_here_says_where_it_is_had_from(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(Problem, match=rf"\.tsv is not here: .* or get it from https://github\.com/.*{told}"):
         module.load("", module.Config(), seed=0)
+
+
+@pytest.mark.parametrize("extra", ["author", "day"])
+def test_texts_of_a_table_are_split_by_the_column_that_is_named(tmp_path: Path, extra: str) -> None:
+    """Else what one author wrote would stand on both sides of a split that was asked to keep it together."""
+    path = tmp_path / "reviews.csv"
+    rows = [f"what a film number {n} was for all of us,{'good' if n % 3 else 'bad'},{n % 13}" for n in range(130)]
+    path.write_text("\n".join([f"text,label,{extra}", *rows]) + "\n", encoding="utf-8")
+    setting = "group" if extra == "author" else "time"
+    dataset = text_table.load(str(path), texts.Config(**{setting: extra}), seed=0)
+    assert dataset.spec.output == Category(("bad", "good"))
+    assert dataset.test is not None
+    held = []
+    for part in (dataset.train, dataset.validation, dataset.test.open(lambda: 1)):
+        lines = [int(part.origin(row).rpartition(":")[2]) - 2 for row in range(len(part))]
+        held.append({line % 13 for line in lines})
+    assert not (held[0] & held[1] | held[0] & held[2] | held[1] & held[2])
+    assert setting == "group" or max(held[0]) < min(held[1]) <= max(held[1]) < min(held[2])
+    with pytest.raises(Misuse, match=f"data.{setting}=nobody names no column"):
+        text_table.load(str(path), texts.Config(**{setting: "nobody"}), seed=0)
+
+
+@pytest.mark.parametrize("key", ["group", "time"])
+def test_a_column_to_split_by_is_not_asked_of_what_has_none_in_silence(tmp_path: Path, key: str) -> None:
+    for number in range(20):
+        path = tmp_path / f"set/{'ab'[number % 2]}/{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"text number {number}")
+    with pytest.raises(Misuse, match=f"data.{key} names a column to split by, and this data has none"):
+        text_folder.load(str(tmp_path / "set"), texts.Config(**{key: "author"}), seed=0)
