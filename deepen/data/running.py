@@ -74,6 +74,9 @@ def build(
         raise Misuse(f"data.length={config.length} is not usable: expected 2 or more tokens.")
     if config.limit is not None:
         raise Misuse("data.limit counts samples and running text has none: leave it out.")
+    for key in ("group", "time", "target"):
+        if getattr(config, key) is not None:
+            raise Misuse(f"data.{key} names a column and running text has none: leave it out.")
     if shares is not None:
         standard(name, config)
     whole = "\n".join(text for _, text in documents)

@@ -245,3 +245,6 @@ def test_a_column_to_split_by_is_not_asked_of_what_has_none_in_silence(tmp_path:
         path.write_text(f"text number {number}")
     with pytest.raises(Misuse, match=f"data.{key} names a column to split by, and this data has none"):
         text_folder.load(str(tmp_path / "set"), texts.Config(**{key: "author"}), seed=0)
+    (tmp_path / "book.txt").write_text("a long story. " * 200)
+    with pytest.raises(Misuse, match=f"data.{key} names a column and running text has none"):
+        prose.load(str(tmp_path / "book.txt"), find("data", "prose").load().Config(**{key: "author"}), seed=0)
