@@ -33,7 +33,10 @@ Settings = Annotated[str, Parameter(help="key=value on the recipe, e.g. epochs=5
 @app.command(sort_key=1)
 def train(
     data: Annotated[
-        str, Parameter(help="A known data set (`deepen list`), a folder of pictures or texts, a table, a text.")
+        str,
+        Parameter(
+            help="A known data set (`deepen list`), a folder of pictures, texts or recordings, a table, a series, a text."
+        ),
     ],
     /,
     *settings: Settings,
@@ -278,7 +281,7 @@ def convert(
     ] = False,
     json: Json = False,
 ) -> dict[str, Any]:
-    """Bring weights of others into a file, or a bundle, that is safe to open and knows its pictures."""
+    """Bring weights of others into a file, or a bundle, that is safe to open and knows how its inputs are read."""
     console = Console(json)
     with console.reading():
         from deepen.deploy import convert as converting
@@ -299,7 +302,10 @@ def convert(
 @app.command(sort_key=6)
 def doctor(
     data: Annotated[
-        str, Parameter(help="A known data set, a folder of pictures or texts, a table, a text; or a run or bundle.")
+        str,
+        Parameter(
+            help="A known data set, a folder of pictures, texts or recordings, a table, a text; or a run or bundle."
+        ),
     ],
     /,
     *settings: Settings,

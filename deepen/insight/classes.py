@@ -53,7 +53,7 @@ def look(dataset: Dataset, known: set[str]) -> Iterator[Finding]:
     yield from _unmeasured(counts)
     if isinstance(output, Category):
         why = "accuracy alone may hide a class that is never recognised"
-        mend = "`task.class_weights=balanced`, and look at balanced accuracy."
+        mend = "`task.class_weights=balanced` weighs them alike; look at balanced accuracy."
         yield from _skewed(counts, why, mend, VERY_SKEWED)
         yield from shifted_classes(counts.train, counts.held_out, output.names)
     elif isinstance(output, Boxes):

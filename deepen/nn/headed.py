@@ -23,8 +23,7 @@ class Headed(nn.Module, ABC):
     @property
     def head(self) -> nn.Module:
         module: nn.Module = self
-        for name in self.head_name.split(
-            "."
-        ):  # not by attribute, which for a part that is called head would be this one
+        for name in self.head_name.split("."):
+            # Not by attribute, which for a part that is called head would be this property.
             module = dict(module.named_children())[name]
         return module

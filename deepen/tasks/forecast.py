@@ -85,7 +85,7 @@ class Forecast(Supervised, Answers, Weighted, Rivalled):
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         known = batch["target"].isfinite()
         each = self._criterion(model(batch["input"]).float(), batch["target"].nan_to_num())
-        return (each * known).sum() / known.sum(), {}
+        return (each * known).sum() / known.sum().clamp(min=1), {}  # a piece of a batch may ask nothing
 
     def counted(self, batch: Batch) -> float:
         """Values that are known."""

@@ -205,6 +205,15 @@ def test_published_texts_are_as_published() -> None:
         assert find_source(f"{os.environ['DEEPEN_DATA']}/tabular/{other}")[0].name == "tables", other
 
 
+@pytest.mark.skipif("DEEPEN_DATA" not in os.environ, reason="DEEPEN_DATA is not set")
+@pytest.mark.parametrize("name", ["mr", "sst2", "sms-spam", "etth1"])
+@pytest.mark.parametrize(("option", "value"), [("encoding", "latin-1"), ("missing", ("?",)), ("delimiter", ";")])
+def test_how_a_published_set_is_written_cannot_be_set(name: str, option: str, value: Any) -> None:
+    module = find("data", name).load()
+    with pytest.raises(Misuse, match=rf"data\.{option} cannot be set for {name}"):
+        module.load(name, module.Config(**{option: value}), 0)
+
+
 @pytest.mark.parametrize(
     ("module", "told"), [(sst2, "a sentence, a tab, and 0 or 1"), (sms_spam, "ham or spam, a tab")]
 )

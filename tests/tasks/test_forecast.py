@@ -83,6 +83,18 @@ def test_the_loss_of_a_batch_is_the_weighted_sum_of_its_pieces() -> None:
     assert found == pytest.approx(float(task().loss(Fixed(answer), whole)[0]), rel=1e-5)
 
 
+def test_a_piece_that_asks_nothing_teaches_nothing() -> None:
+    some = batch(4)
+    some["target"][:] = torch.nan
+    answer = torch.zeros_like(some["target"], requires_grad=True)
+    loss, _ = task().loss(Fixed(answer), some)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == 0
+    assert answer.grad is not None
+    assert not answer.grad.any()
+    assert task().counted(some) == 0
+
+
 def test_who_knows_next_to_nothing() -> None:
     some, doing = batch(unknown=False), task()
     rows = doing.score(Fixed(torch.zeros(40, 5, 2)), some)
