@@ -33,10 +33,7 @@ Settings = Annotated[str, Parameter(help="key=value on the recipe, e.g. epochs=5
 @app.command(sort_key=1)
 def train(
     data: Annotated[
-        str,
-        Parameter(
-            help="A known data set (`deepen list`), a folder of pictures, texts or recordings, a table, a series, a text."
-        ),
+        str, Parameter(help="A known data set (`deepen list`), a folder of pictures, texts or sound, a table, a text.")
     ],
     /,
     *settings: Settings,
@@ -302,10 +299,7 @@ def convert(
 @app.command(sort_key=6)
 def doctor(
     data: Annotated[
-        str,
-        Parameter(
-            help="A known data set, a folder of pictures, texts or recordings, a table, a text; or a run or bundle."
-        ),
+        str, Parameter(help="A known data set, a folder of pictures, texts or sound, a table, a text; a run, a bundle.")
     ],
     /,
     *settings: Settings,
